@@ -1,0 +1,4 @@
+//! Builds nothing yet.
+fn main() {
+    mp_link::libtorch_rpath();
+}

@@ -1,0 +1,2 @@
+//! The mp-train binary.
+fn main() {}

@@ -1,0 +1,3 @@
+fn main() {
+    mp_link::libtorch_rpath();
+}
