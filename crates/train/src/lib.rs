@@ -1,1 +1,4 @@
-//! Placeholder.
+//! Training multi-path networks: recipes, optimisers, checkpoints, metrics and the loop.
+
+pub mod optim;
+pub mod schedule;

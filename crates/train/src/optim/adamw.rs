@@ -1,0 +1,70 @@
+use mp_nn::Entry;
+use tch::Tensor;
+
+use super::{Optimiser, Slot, counter, zeros_like};
+
+/// How [`AdamW`] moves.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AdamWConfig {
+    /// Memory of the mean gradient and of the mean squared gradient, each in `[0, 1)`.
+    pub betas: [f64; 2],
+    /// Added to the root of the mean squared gradient, so that the quotient is finite.
+    pub eps: f64,
+    /// Share of a weight that is taken off per unit of learning rate, apart from the gradient.
+    pub weight_decay: f64,
+}
+
+/// Adam with decoupled weight decay, as PyTorch computes it (Loshchilov and Hutter, ICLR 2019, algorithm 2).
+///
+/// At step `t`, with gradient `g` of parameter `p`: `p -= rate · weight_decay · p`, `m = β1 m + (1 - β1) g`,
+/// `v = β2 v + (1 - β2) g²`, and `p -= rate · m̂ / (√v̂ + eps)` with `m̂ = m / (1 - β1^t)`, `v̂ = v / (1 - β2^t)`.
+pub struct AdamW {
+    config: AdamWConfig,
+    steps: Tensor,
+    slots: Vec<Slot<Moments>>,
+}
+
+struct Moments {
+    mean: Tensor,
+    square: Tensor,
+}
+
+impl AdamW {
+    /// An optimiser of `parameters`, with both means at zero.
+    pub fn new(parameters: Vec<Entry>, config: AdamWConfig) -> Self {
+        let moments = |parameter: &Tensor| Moments { mean: zeros_like(parameter), square: zeros_like(parameter) };
+        let slots = parameters.into_iter().map(|entry| Slot::new(entry, moments)).collect();
+        Self { config, steps: counter(), slots }
+    }
+}
+
+impl Optimiser for AdamW {
+    fn step(&mut self, rate: f64) {
+        let _guard = tch::no_grad_guard();
+        let _ = self.steps.g_add_scalar_(1);
+        let AdamWConfig { betas: [beta1, beta2], eps, weight_decay } = self.config;
+        let steps = self.steps.int64_value(&[]) as f64;
+        let mean_rate = rate / (1.0 - beta1.powf(steps));
+        let square_scale = (1.0 - beta2.powf(steps)).sqrt().recip();
+
+        for slot in &mut self.slots {
+            let Some(gradient) = slot.gradient() else { continue };
+            if slot.decays && weight_decay > 0.0 {
+                let _ = slot.tensor.g_mul_scalar_(1.0 - rate * weight_decay);
+            }
+            let Moments { mean, square } = &mut slot.memory;
+            let _ = mean.lerp_(&gradient, 1.0 - beta1);
+            let _ = square.g_mul_scalar_(beta2).g_add_(&(&gradient * &gradient * (1.0 - beta2)));
+            let scale = (square.sqrt() * square_scale).g_add_scalar_(eps);
+            let _ = slot.tensor.g_sub_(&((&*mean / scale).g_mul_scalar_(mean_rate)));
+        }
+    }
+
+    fn state(&self) -> Vec<(String, Tensor)> {
+        let moments = self.slots.iter().flat_map(|slot| {
+            [("mean", &slot.memory.mean), ("square", &slot.memory.square)]
+                .map(|(kind, moment)| (format!("{kind}/{}", slot.name), moment.shallow_clone()))
+        });
+        std::iter::once(("steps".to_owned(), self.steps.shallow_clone())).chain(moments).collect()
+    }
+}
