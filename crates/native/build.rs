@@ -1,4 +1,4 @@
-//! Builds nothing yet.
+//! Lets everything that this package runs find libtorch.
 fn main() {
     mp_link::libtorch_rpath();
 }

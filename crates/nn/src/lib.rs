@@ -1,1 +1,39 @@
-//! Placeholder.
+//! The thin layer over `tch` that makes wrong code fail: ordered, checked parameters, layers with PyTorch's defaults,
+//! strict weight files and a meter of multiply-adds.
+//!
+//! The principal types are [`Store`], which owns a model's parameters in the order of their creation, [`Params`], the
+//! path by which a constructor names and takes its own, and [`Module`], a layer of one tensor in and one out.
+//!
+//! ```
+//! use mp_nn::{Conv2dConfig, Device, Kind, Mode, Module, Store, Tensor};
+//!
+//! let store = Store::new(Device::Cpu, 0);
+//! let conv = Conv2dConfig { padding: 1, ..Conv2dConfig::new(3, 8, 3) }.build(&(&store.root() / "conv"))?;
+//! let y = conv.forward(&Tensor::zeros([2, 3, 32, 32], (Kind::Float, Device::Cpu)), Mode::Eval);
+//! assert_eq!(y.size(), [2, 8, 32, 32]);
+//! assert_eq!(store.entries()[0].name, "conv.weight");
+//! # Ok::<(), mp_nn::Error>(())
+//! ```
+//!
+//! Axes: `B` batch, `C` channels, `H`, `W` height and width, `N` classes.
+
+mod error;
+mod init;
+mod layers;
+mod meter;
+mod mode;
+pub mod nearest;
+mod store;
+mod weights;
+
+pub use error::{Error, Mismatch};
+pub use init::Init;
+pub use layers::{
+    BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, Dropout, Linear, LinearConfig, WeightInit, global_avg_pool,
+    max_pool2d,
+};
+pub use meter::Meter;
+pub use mode::{Mode, Module};
+pub use store::{Entry, Params, Role, Store};
+pub use tch::{Device, Kind, Tensor};
+pub use weights::{TensorFile, load_tensors, save_tensors};

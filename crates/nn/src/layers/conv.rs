@@ -1,0 +1,122 @@
+//! Two-dimensional convolution.
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use crate::{Error, Init, Meter, Mode, Module, Params, Role};
+
+/// How the weights of a convolution start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WeightInit {
+    /// PyTorch's default: uniform within `1 / sqrt(fan_in)`.
+    #[default]
+    KaimingUniform,
+    /// Torchvision's for ResNet and VGG: normal with deviation `sqrt(2 / fan_out)`.
+    KaimingNormalFanOut,
+}
+
+/// A square two-dimensional convolution; [`Conv2dConfig::new`] gives stride 1, no padding, one group and a bias.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Conv2dConfig {
+    /// Channels of the input.
+    pub in_channels: i64,
+    /// Channels of the output.
+    pub out_channels: i64,
+    /// Height and width of the kernel.
+    pub kernel: i64,
+    /// Step of the kernel.
+    pub stride: i64,
+    /// Zeros added on each side.
+    pub padding: i64,
+    /// Groups of channels that do not see each other.
+    pub groups: i64,
+    /// Whether a bias is added.
+    pub bias: bool,
+    /// How the weights start.
+    pub init: WeightInit,
+}
+
+impl Conv2dConfig {
+    /// PyTorch's defaults for the given channels and kernel.
+    pub fn new(in_channels: i64, out_channels: i64, kernel: i64) -> Self {
+        Conv2dConfig {
+            in_channels,
+            out_channels,
+            kernel,
+            stride: 1,
+            padding: 0,
+            groups: 1,
+            bias: true,
+            init: WeightInit::default(),
+        }
+    }
+
+    /// Height or width of the output for that of the input.
+    pub fn output_size(&self, input: i64) -> i64 {
+        (input + 2 * self.padding - self.kernel) / self.stride + 1
+    }
+
+    /// Takes `weight` `[out, in / groups, kernel, kernel]` and, where there is one, `bias` `[out]`.
+    ///
+    /// # Errors
+    /// Sizes below 1, padding below 0, groups that do not divide both channels, or a taken name.
+    pub fn build(&self, params: &Params) -> Result<Conv2d, Error> {
+        let at = |what: &str| format!("{what} of the convolution `{}`", params.path());
+        for (what, value, least) in [
+            ("in_channels", self.in_channels, 1),
+            ("out_channels", self.out_channels, 1),
+            ("kernel", self.kernel, 1),
+            ("stride", self.stride, 1),
+            ("padding", self.padding, 0),
+            ("groups", self.groups, 1),
+        ] {
+            if value < least {
+                return Err(Error::config(at(what), format!("at least {least}"), value));
+            }
+        }
+        if self.in_channels % self.groups != 0 || self.out_channels % self.groups != 0 {
+            let channels = format!("a divisor of {} and {}", self.in_channels, self.out_channels);
+            return Err(Error::config(at("groups"), channels, self.groups));
+        }
+        let shape = [self.out_channels, self.in_channels / self.groups, self.kernel, self.kernel];
+        let fan_in = shape[1] * self.kernel * self.kernel;
+        let init = match self.init {
+            WeightInit::KaimingUniform => Init::kaiming_uniform(fan_in),
+            WeightInit::KaimingNormalFanOut => Init::kaiming_normal(self.out_channels * self.kernel * self.kernel),
+        };
+        let weight = params.parameter("weight", &shape, init, Role::Weight)?;
+        let bias = if self.bias {
+            Some(params.parameter("bias", &[self.out_channels], Init::kaiming_uniform(fan_in), Role::Bias)?)
+        } else {
+            None
+        };
+        Ok(Conv2d { weight, bias, config: self.clone(), meter: params.meter().clone() })
+    }
+}
+
+/// `Y = W * X + b`: `[B, in, H, W]` to `[B, out, H', W']` with `H' = (H + 2 padding - kernel) / stride + 1`.
+#[derive(Debug)]
+pub struct Conv2d {
+    weight: Tensor,
+    bias: Option<Tensor>,
+    config: Conv2dConfig,
+    meter: Meter,
+}
+
+impl Conv2d {
+    /// What it was built from.
+    pub fn config(&self) -> &Conv2dConfig {
+        &self.config
+    }
+}
+
+impl Module for Conv2d {
+    fn forward(&self, x: &Tensor, _mode: Mode) -> Tensor {
+        let c = &self.config;
+        let y = x.conv2d(&self.weight, self.bias.as_ref(), [c.stride; 2], [c.padding; 2], [1; 2], c.groups);
+        self.meter.add(y.numel() as u64 * (c.in_channels / c.groups * c.kernel * c.kernel) as u64);
+        y
+    }
+}

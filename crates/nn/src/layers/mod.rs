@@ -1,0 +1,13 @@
+//! The layers, one a file.
+
+mod conv;
+mod dropout;
+mod linear;
+mod norm;
+mod pool;
+
+pub use conv::{Conv2d, Conv2dConfig, WeightInit};
+pub use dropout::Dropout;
+pub use linear::{Linear, LinearConfig};
+pub use norm::{BatchNorm2d, BatchNorm2dConfig};
+pub use pool::{global_avg_pool, max_pool2d};
