@@ -1,0 +1,172 @@
+//! Fetches libtorch into the user's cache: all of it, or nothing under its final name.
+
+use std::ffi::OsStr;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::cache::{self, State};
+use crate::failure::Failure;
+use crate::wheels::{Build, VERSION, Wheel};
+
+/// Unpacks with Python, which has zip and sha256 at hand; pip needs it anyway.
+const UNPACK: &str = include_str!("unpack.py");
+
+/// Makes `folder` a complete libtorch, fetching it unless it is one already.
+pub(crate) fn install(folder: &Path, build: &Build) -> Result<(), Failure> {
+    if cache::inspect(folder, build) == State::Complete {
+        return Ok(());
+    }
+    let parent = folder.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(parent).map_err(|error| unwritable(parent, &error))?;
+    let _lock = lock(&folder.with_added_extension("lock"))?;
+    match cache::inspect(folder, build) {
+        State::Complete => return Ok(()),
+        State::Broken(why) => eprintln!("{} is broken ({why}): fetching it again", folder.display()),
+        State::Absent => {}
+    }
+    require_pip()?;
+    remove_leftovers(parent, folder);
+
+    let megabytes = build.download_bytes() / 1_000_000;
+    eprintln!("fetching libtorch {VERSION} for {} ({megabytes} MB) into {}", build.platform, parent.display());
+    let partial = Partial::new(folder)?;
+    for wheel in build.wheels {
+        unpack(&download(wheel, &partial)?, wheel, &partial)?;
+    }
+    for (name, text) in cache::text_files(build) {
+        fs::write(partial.content().join(name), text).map_err(|error| unwritable(&partial.path, &error))?;
+    }
+    if let State::Broken(why) = cache::inspect(&partial.content(), build) {
+        return Err(Failure::step(format!("libtorch as unpacked is not what was expected: {why}")));
+    }
+    partial.put_in_place(folder)
+}
+
+/// Held until dropped, or until the process ends in whatever way, so that two clones never fetch at once.
+fn lock(path: &Path) -> Result<File, Failure> {
+    let file = File::create(path).map_err(|error| unwritable(path, &error))?;
+    match file.try_lock() {
+        Ok(()) => return Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            eprintln!("another `cargo xtask` is fetching libtorch: waiting for it ({})", path.display());
+        }
+        Err(TryLockError::Error(error)) => return Err(unwritable(path, &error)),
+    }
+    file.lock().map_err(|error| unwritable(path, &error))?;
+    Ok(file)
+}
+
+fn require_pip() -> Result<(), Failure> {
+    let python = Command::new("python3").args(["-m", "pip", "--version"]).output();
+    match python {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(_) => Err(Failure::setup(format!(
+            "python3 has no pip, which fetches libtorch: install it (Debian: python3-pip), or {BY_HAND}"
+        ))),
+        Err(_) => {
+            Err(Failure::setup(format!("python3 was not found; its pip fetches libtorch: install it, or {BY_HAND}")))
+        }
+    }
+}
+
+const BY_HAND: &str =
+    "set LIBTORCH to the folder of a libtorch 2.13.0, or LIBTORCH_USE_PYTORCH=1 if your python3 has PyTorch 2.13.0";
+
+/// The folder in which a libtorch is put together, beside its final place; removed unless it got there.
+struct Partial {
+    path: PathBuf,
+}
+
+impl Partial {
+    fn new(folder: &Path) -> Result<Self, Failure> {
+        let path = folder.with_added_extension(format!("partial-{}", std::process::id()));
+        let partial = Self { path };
+        for path in [partial.content(), partial.downloads()] {
+            fs::create_dir_all(&path).map_err(|error| unwritable(&path, &error))?;
+        }
+        Ok(partial)
+    }
+
+    fn content(&self) -> PathBuf {
+        self.path.join("libtorch")
+    }
+
+    fn downloads(&self) -> PathBuf {
+        self.path.join("downloads")
+    }
+
+    fn put_in_place(&self, folder: &Path) -> Result<(), Failure> {
+        if folder.exists() {
+            fs::rename(folder, self.path.join("broken")).map_err(|error| unwritable(folder, &error))?;
+        }
+        fs::rename(self.content(), folder).map_err(|error| unwritable(folder, &error))
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+/// Removes what a killed run left. Only called under the lock, so no live run owns any of it.
+fn remove_leftovers(parent: &Path, folder: &Path) {
+    let prefix = folder.with_added_extension("partial-");
+    let prefix = prefix.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        if entry.file_name().to_str().is_some_and(|name| name.starts_with(prefix)) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+fn download(wheel: &Wheel, partial: &Partial) -> Result<PathBuf, Failure> {
+    let into = partial.downloads().join(wheel.package);
+    let requirement = format!("{}=={}", wheel.package, wheel.version);
+    let mut pip = Command::new("python3");
+    // Naming version, ABI and platform makes the Python that runs pip irrelevant to what it picks.
+    pip.args(["-m", "pip", "download", "--disable-pip-version-check", "--no-cache-dir", "--no-deps"])
+        .args(["--only-binary=:all:", "--python-version", "3.12", "--implementation", "cp"])
+        .args(["--abi", "cp312", "--abi", "none"])
+        .args(wheel.platform_tags.iter().flat_map(|tag| ["--platform", tag]))
+        .arg("--dest")
+        .args([&into])
+        .arg(&requirement);
+    // pip writes the wheel to the temporary folder first; /tmp may be a small file system in memory.
+    pip.env("TMPDIR", partial.downloads()).stdin(Stdio::null()).stdout(io::stderr());
+    let status = pip.status().map_err(|error| Failure::setup(format!("python3 did not run: {error}")))?;
+    let wheels: Vec<PathBuf> = fs::read_dir(&into).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    match wheels.as_slice() {
+        [wheel] if status.success() => Ok(wheel.clone()),
+        _ => Err(Failure::step(format!(
+            "pip could not download {requirement} from the Python package index (its messages are above): \
+             try again when the network and the disk allow, or {BY_HAND}"
+        ))),
+    }
+}
+
+fn unpack(file: &Path, wheel: &Wheel, partial: &Partial) -> Result<(), Failure> {
+    let output = Command::new("python3")
+        .args(["-I", "-c", UNPACK])
+        .arg(file)
+        .args([&wheel.bytes.to_string(), wheel.sha256])
+        .arg(partial.content())
+        .args([wheel.folder, wheel.headers.unwrap_or_default()])
+        .args(wheel.libraries.iter().map(|library| library.name))
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| Failure::setup(format!("python3 did not run: {error}")))?;
+    let _ = fs::remove_file(file);
+    if output.status.success() {
+        return Ok(());
+    }
+    let text = String::from_utf8_lossy(&output.stderr);
+    let why = text.lines().last().unwrap_or("python3 gave no reason");
+    Err(Failure::step(format!("{} could not be unpacked, nothing was kept: {why}", wheel.package)))
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> Failure {
+    Failure::setup(format!("cannot write {}: {error}; set XDG_CACHE_HOME to a folder with 2 GB free", path.display()))
+}

@@ -1,0 +1,67 @@
+//! `cargo xtask quickstart`: from a fresh clone to a trained, evaluated network and a picture of its routes.
+
+use std::path::{Path, PathBuf};
+
+use crate::cargo::{self, Clone};
+use crate::failure::Failure;
+
+/// The name of the recipe, and of the folder under `runs` that its run goes to.
+const RECIPE: &str = "quickstart";
+
+pub(crate) fn run(root: &Path) -> Result<(), Failure> {
+    let clone = Clone::open(root)?;
+    cargo::step("build mp-train", clone.cargo("build --release --package mp-train"))?;
+
+    let program = clone.target_folder()?.join("release").join("mp-train");
+    let folder = free_folder(&root.join("runs"), RECIPE);
+    let shown = folder.strip_prefix(root).unwrap_or(&folder).display().to_string();
+    let mp_train = |arguments: &[&str]| {
+        let mut command = clone.command(&program);
+        command.args(arguments);
+        command
+    };
+    cargo::step("fetch Fashion-MNIST", mp_train(&["data", "fetch", "fashion-mnist"]))?;
+    cargo::step("train base_cnn_x2_cc", mp_train(&["train", RECIPE, "--out", &shown]))?;
+    cargo::step("evaluate on the test images", mp_train(&["eval", &shown]))?;
+    println!("\n{}", next(&program, &folder, &shown));
+    Ok(())
+}
+
+/// `runs/name`, or `runs/name-2`, `runs/name-3`... if that is taken: a run is never written over.
+fn free_folder(runs: &Path, name: &str) -> PathBuf {
+    let numbered = (2..).map(|n| runs.join(format!("{name}-{n}")));
+    std::iter::once(runs.join(name)).chain(numbered).find(|path| !path.exists()).unwrap_or_else(|| runs.join(name))
+}
+
+fn next(program: &Path, folder: &Path, shown: &str) -> String {
+    let program = program.display();
+    format!(
+        "The run is in {folder}
+Open {report} to see its curves and routes.
+
+Next:
+  {program} routes {shown}                        the routes as a table
+  {program} models resnet20                       the models by name
+  {program} bench base_cnn base_cnn_x2 base_cnn_x2_cc   what routing costs in time
+  {program} train --model resnet20_x3_cc --data fashion-mnist --out runs/mine
+  docs/src/first-network.md                       your own images and your own routing",
+        folder = folder.display(),
+        report = folder.join("report.html").display(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taken_run_folder_is_left_alone() {
+        let runs = std::env::temp_dir().join(format!("multipath-runs-{}", std::process::id()));
+        assert_eq!(free_folder(&runs, RECIPE), runs.join("quickstart"));
+        for (taken, free) in [("quickstart", "quickstart-2"), ("quickstart-2", "quickstart-3")] {
+            std::fs::create_dir_all(runs.join(taken)).expect(taken);
+            assert_eq!(free_folder(&runs, RECIPE), runs.join(free));
+        }
+        std::fs::remove_dir_all(&runs).expect("a folder of our own");
+    }
+}
