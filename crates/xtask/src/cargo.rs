@@ -9,12 +9,12 @@ use crate::failure::Failure;
 use crate::libtorch::{self, Libtorch};
 
 /// The clone and the libtorch that everything in it is built with.
-pub(crate) struct Clone<'a> {
+pub(crate) struct Checkout<'a> {
     pub(crate) root: &'a Path,
     pub(crate) libtorch: Libtorch,
 }
 
-impl<'a> Clone<'a> {
+impl<'a> Checkout<'a> {
     /// The clone at `root`, once the machine has what a build needs.
     pub(crate) fn open(root: &'a Path) -> Result<Self, Failure> {
         require_compiler()?;

@@ -1,22 +1,22 @@
-//! `cargo xtask quickstart`: from a fresh clone to a trained, evaluated network and a picture of its routes.
+//! `cargo xtask quickstart`: from a fresh checkout to a trained, evaluated network and a picture of its routes.
 
 use std::path::{Path, PathBuf};
 
-use crate::cargo::{self, Clone};
+use crate::cargo::{self, Checkout};
 use crate::failure::Failure;
 
 /// The name of the recipe, and of the folder under `runs` that its run goes to.
 const RECIPE: &str = "quickstart";
 
 pub(crate) fn run(root: &Path) -> Result<(), Failure> {
-    let clone = Clone::open(root)?;
-    cargo::step("build mp-train", clone.cargo("build --release --package mp-train"))?;
+    let checkout = Checkout::open(root)?;
+    cargo::step("build mp-train", checkout.cargo("build --release --package mp-train"))?;
 
-    let program = clone.target_folder()?.join("release").join("mp-train");
+    let program = checkout.target_folder()?.join("release").join("mp-train");
     let folder = free_folder(&root.join("runs"), RECIPE);
     let shown = folder.strip_prefix(root).unwrap_or(&folder).display().to_string();
     let mp_train = |arguments: &[&str]| {
-        let mut command = clone.command(&program);
+        let mut command = checkout.command(&program);
         command.args(arguments);
         command
     };

@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::cargo::{self, Clone};
+use crate::cargo::{self, Checkout};
 use crate::failure::Failure;
 
 pub(crate) fn run(root: &Path) -> Result<(), Failure> {
     let start = Instant::now();
-    let clone = Clone::open(root)?;
+    let checkout = Checkout::open(root)?;
     let mut times = Vec::new();
     // The tests come last: what a runner of this prints at its end is then what they printed.
-    for (name, commands) in steps(&clone)? {
+    for (name, commands) in steps(&checkout)? {
         let mut time = Duration::ZERO;
         for command in commands {
             time += cargo::step(&shown(&command), command).map_err(|failure| in_step(name, failure))?;
@@ -27,30 +27,30 @@ pub(crate) fn run(root: &Path) -> Result<(), Failure> {
 
 type Step = (&'static str, Vec<Command>);
 
-fn steps(clone: &Clone<'_>) -> Result<Vec<Step>, Failure> {
-    let mut documentation = clone.cargo("doc --workspace --no-deps");
+fn steps(checkout: &Checkout<'_>) -> Result<Vec<Step>, Failure> {
+    let mut documentation = checkout.cargo("doc --workspace --no-deps");
     documentation.env("RUSTDOCFLAGS", "-D warnings");
-    let mut examples = vec![clone.cargo("build --workspace --examples")];
-    let built = clone.target_folder()?.join("debug").join("examples");
-    examples.extend(examples_of(&clone.root.join("crates"))?.iter().map(|name| clone.command(built.join(name))));
+    let mut examples = vec![checkout.cargo("build --workspace --examples")];
+    let built = checkout.target_folder()?.join("debug").join("examples");
+    examples.extend(examples_of(&checkout.root.join("crates"))?.iter().map(|name| checkout.command(built.join(name))));
     Ok(vec![
-        ("format", vec![clone.cargo("fmt --all --check")]),
-        ("lints", vec![clone.cargo("clippy --workspace --all-targets -- -D warnings")]),
+        ("format", vec![checkout.cargo("fmt --all --check")]),
+        ("lints", vec![checkout.cargo("clippy --workspace --all-targets -- -D warnings")]),
         ("documentation", vec![documentation]),
-        ("benches", vec![clone.cargo("test --workspace --benches")]),
+        ("benches", vec![checkout.cargo("test --workspace --benches")]),
         ("examples", examples),
-        ("doc tests", vec![clone.cargo("test --workspace --doc")]),
-        ("tests", vec![tests(clone)]),
+        ("doc tests", vec![checkout.cargo("test --workspace --doc")]),
+        ("tests", vec![tests(checkout)]),
     ])
 }
 
-fn tests(clone: &Clone<'_>) -> Command {
-    let mut nextest = clone.cargo("nextest --version");
+fn tests(checkout: &Checkout<'_>) -> Command {
+    let mut nextest = checkout.cargo("nextest --version");
     let installed = nextest.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
     if installed {
-        clone.cargo("nextest run --workspace --lib --bins --tests")
+        checkout.cargo("nextest run --workspace --lib --bins --tests")
     } else {
-        clone.cargo("test --workspace --lib --bins --tests")
+        checkout.cargo("test --workspace --lib --bins --tests")
     }
 }
 
