@@ -1,0 +1,235 @@
+//! Recipes: everything that decides what a run computes, as one TOML file.
+//!
+//! A recipe comes from the binary ([`embedded`]), from a file, or from the defaults; `--set key=value` changes single
+//! keys ([`Recipe::resolve`]). What comes out is complete and checked, and is what a run folder keeps as `recipe.toml`.
+
+mod check;
+mod embedded;
+mod overrides;
+mod parse;
+mod pending;
+
+use serde::{Deserialize, Serialize};
+
+pub use embedded::{Embedded, embedded};
+pub use overrides::Override;
+pub use pending::{AugmentConfig, RoutingConfig, RoutingLossConfig};
+
+/// Everything that decides what a run computes.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Recipe {
+    /// The network.
+    pub model: ModelConfig,
+    /// The images and what is done to them.
+    pub data: DataConfig,
+    /// The loop.
+    pub train: TrainConfig,
+    /// How gradients move parameters.
+    pub optimiser: OptimiserConfig,
+    /// How the learning rate changes.
+    pub schedule: ScheduleConfig,
+    /// Auxiliary losses on the gates; all off by default.
+    pub routing_loss: RoutingLossConfig,
+}
+
+/// The network, by its name in the zoo.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelConfig {
+    /// A name that `mp-train models` lists.
+    pub name: String,
+    /// Where and how paths exchange features.
+    pub routing: RoutingConfig,
+}
+
+/// The images and what is done to them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataConfig {
+    /// A known data set or the path of a folder.
+    pub name: String,
+    /// Training images kept for validation; 0: the test split is the validation split.
+    pub holdout: usize,
+    /// Only the first so many training images, for trials; 0: all.
+    pub limit: usize,
+    /// Random changes to each training image.
+    pub augment: AugmentConfig,
+    /// Threads that prepare batches; 0: as many as there are cores.
+    pub workers: usize,
+    /// Batches that may wait ready.
+    pub prefetch: usize,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self { name: String::new(), holdout: 0, limit: 0, augment: AugmentConfig::default(), workers: 0, prefetch: 4 }
+    }
+}
+
+/// The loop.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainConfig {
+    /// Passes over the training images.
+    pub epochs: u64,
+    /// Images per forward pass.
+    pub batch_size: usize,
+    /// Batches whose gradients are averaged into one step of the optimiser.
+    pub accumulate: usize,
+    /// Decides initial weights, order of images, augmentation and dropout.
+    pub seed: u64,
+    /// Number format of the forward pass.
+    pub precision: Precision,
+    /// Share of the target probability spread over all classes, 0 to below 1.
+    pub label_smoothing: f64,
+    /// Greatest Euclidean norm of the whole gradient; 0: no limit.
+    pub clip_norm: f64,
+    /// Threads of libtorch; 0: as many as there are cores.
+    pub threads: usize,
+    /// Steps between two reports; the loss is read from the device only then.
+    pub log_every: u64,
+    /// Steps between two checkpoints; 0: at the end of each epoch only.
+    pub checkpoint_every: u64,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            epochs: 10,
+            batch_size: 128,
+            accumulate: 1,
+            seed: 1,
+            precision: Precision::Fp32,
+            label_smoothing: 0.0,
+            clip_norm: 0.0,
+            threads: 0,
+            log_every: 20,
+            checkpoint_every: 0,
+        }
+    }
+}
+
+/// Number format of the forward pass; parameters and gradients are float32 in both.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// float32.
+    #[default]
+    Fp32,
+    /// Automatic mixed precision: products in bfloat16, the loss in float32.
+    Bf16,
+}
+
+impl Precision {
+    /// The name that recipes and summaries use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fp32 => "fp32",
+            Self::Bf16 => "bf16",
+        }
+    }
+}
+
+/// How gradients move parameters. Keys of the other optimiser are ignored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "PartialOptimiser")]
+pub struct OptimiserConfig {
+    /// Which rule.
+    pub name: OptimiserName,
+    /// The learning rate after the warm-up; 0.1 for SGD and 0.001 for AdamW where none is given.
+    pub lr: f64,
+    /// SGD: the share of the running gradient that is kept.
+    pub momentum: f64,
+    /// SGD: looks ahead along the momentum.
+    pub nesterov: bool,
+    /// Decay of weights, not of biases and norms; 0.0005 for SGD and 0.05 for AdamW where none is given.
+    pub weight_decay: f64,
+    /// AdamW: decay of the running means of the gradient and of its square.
+    pub betas: [f64; 2],
+    /// AdamW: added to the denominator.
+    pub eps: f64,
+}
+
+impl Default for OptimiserConfig {
+    fn default() -> Self {
+        PartialOptimiser::default().into()
+    }
+}
+
+/// A rule that moves parameters along their gradients.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimiserName {
+    /// Stochastic gradient descent with momentum.
+    #[default]
+    Sgd,
+    /// Adam with decoupled weight decay (Loshchilov and Hutter, ICLR 2019).
+    Adamw,
+}
+
+/// The optimiser as written: what is missing depends on the rule.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct PartialOptimiser {
+    name: OptimiserName,
+    lr: Option<f64>,
+    momentum: Option<f64>,
+    nesterov: Option<bool>,
+    weight_decay: Option<f64>,
+    betas: Option<[f64; 2]>,
+    eps: Option<f64>,
+}
+
+impl From<PartialOptimiser> for OptimiserConfig {
+    fn from(given: PartialOptimiser) -> Self {
+        let (lr, weight_decay) = match given.name {
+            OptimiserName::Sgd => (0.1, 5e-4),
+            OptimiserName::Adamw => (1e-3, 0.05),
+        };
+        Self {
+            name: given.name,
+            lr: given.lr.unwrap_or(lr),
+            momentum: given.momentum.unwrap_or(0.9),
+            nesterov: given.nesterov.unwrap_or(true),
+            weight_decay: given.weight_decay.unwrap_or(weight_decay),
+            betas: given.betas.unwrap_or([0.9, 0.999]),
+            eps: given.eps.unwrap_or(1e-8),
+        }
+    }
+}
+
+/// How the learning rate changes over the run. Keys of the other schedules are ignored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScheduleConfig {
+    /// The course after the warm-up.
+    pub name: ScheduleName,
+    /// Epochs, also parts of one, over which the rate climbs from 0.
+    pub warmup_epochs: f64,
+    /// `step`: the epochs at which the rate is multiplied by `gamma`.
+    pub milestones: Vec<f64>,
+    /// `step`: the factor.
+    pub gamma: f64,
+    /// `cosine`: the rate at the end of the run.
+    pub min_lr: f64,
+}
+
+impl Default for ScheduleConfig {
+    fn default() -> Self {
+        Self { name: ScheduleName::Cosine, warmup_epochs: 0.0, milestones: Vec::new(), gamma: 0.1, min_lr: 0.0 }
+    }
+}
+
+/// The course of the learning rate after the warm-up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ScheduleName {
+    /// Half a cosine down to `min_lr`.
+    #[default]
+    Cosine,
+    /// Down by `gamma` at each milestone.
+    Step,
+    /// No change.
+    Constant,
+}

@@ -1,0 +1,152 @@
+//! From TOML text to a recipe, with messages that fit on one line.
+
+use std::fs;
+use std::path::Path;
+
+use mp_nn::nearest::nearest;
+
+use super::{Override, Recipe, embedded};
+use crate::Error;
+
+impl Recipe {
+    /// The recipe `source` (an embedded name or the path of a `.toml` file; `None`: all defaults), changed by the
+    /// overrides in their order, and checked.
+    ///
+    /// # Errors
+    /// [`Error::UnknownRecipe`], [`Error::Recipe`] naming the place and, for an unknown key, the valid ones, or
+    /// [`Error::Invalid`].
+    pub fn resolve(source: Option<&str>, overrides: &[Override]) -> Result<Self, Error> {
+        let (origin, text) = source.map(read).transpose()?.unwrap_or_default();
+        let mut recipe = Self::from_toml(&text, &origin)?;
+        let mut table = parse_table(&text, &origin)?;
+        for change in overrides {
+            change.apply(&mut table)?;
+            recipe = table.clone().try_into().map_err(|error: toml::de::Error| Error::Recipe {
+                origin: format!("--set {change}"),
+                message: tidy(error.message()),
+            })?;
+        }
+        recipe.check()?;
+        Ok(recipe)
+    }
+
+    /// Reads a recipe from TOML text; `origin` stands before line and column in messages. Ranges are not checked.
+    ///
+    /// # Errors
+    /// [`Error::Recipe`].
+    pub fn from_toml(text: &str, origin: &str) -> Result<Self, Error> {
+        toml::from_str(text).map_err(|error| located(&error, text, origin))
+    }
+
+    /// The recipe as TOML text, complete: what [`Recipe::from_toml`] reads back unchanged.
+    ///
+    /// # Errors
+    /// [`Error::Recipe`] where a value has no TOML form.
+    pub fn to_toml(&self) -> Result<String, Error> {
+        toml::to_string(self)
+            .map_err(|error| Error::Recipe { origin: "recipe".to_owned(), message: tidy(&error.to_string()) })
+    }
+}
+
+/// Where a recipe's text stands, and the text.
+fn read(source: &str) -> Result<(String, String), Error> {
+    if let Some(found) = embedded().iter().find(|recipe| recipe.name == source) {
+        return Ok((format!("recipe {source}"), found.text.to_owned()));
+    }
+    let path = Path::new(source);
+    if path.is_file() {
+        let text = fs::read_to_string(path).map_err(Error::io("read the recipe", path))?;
+        return Ok((source.to_owned(), text));
+    }
+    let known = embedded().iter().map(|recipe| recipe.name.to_owned()).collect();
+    Err(Error::UnknownRecipe { name: source.to_owned(), known })
+}
+
+fn parse_table(text: &str, origin: &str) -> Result<toml::Table, Error> {
+    text.parse().map_err(|error| located(&error, text, origin))
+}
+
+fn located(error: &toml::de::Error, text: &str, origin: &str) -> Error {
+    let origin = match error.span() {
+        Some(span) => {
+            let before = text.get(..span.start).unwrap_or(text);
+            let line = before.matches('\n').count() + 1;
+            let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
+            format!("{origin}:{line}:{column}")
+        }
+        None => origin.to_owned(),
+    };
+    Error::Recipe { origin, message: tidy(error.message()) }
+}
+
+/// Serde's message on one line; where it knows the valid words, the nearest of them comes first.
+pub(super) fn tidy(message: &str) -> String {
+    let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    let what = if message.starts_with("unknown field") {
+        "key"
+    } else if message.starts_with("unknown variant") {
+        "value"
+    } else {
+        return message;
+    };
+    let mut words = message.split('`').skip(1).step_by(2);
+    let unknown = words.next().unwrap_or_default();
+    let valid: Vec<&str> = words.collect();
+    let hint = nearest(unknown, &valid, 1).pop().map(|near| format!(", did you mean `{near}`?")).unwrap_or_default();
+    format!("unknown {what} `{unknown}`{hint} (valid: {})", valid.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(text: &str) -> String {
+        Recipe::from_toml(text, "my.toml").unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_misspelt_key_is_answered_with_place_nearest_and_valid_keys() {
+        assert_eq!(
+            message("[model]\nname = \"resnet20\"\n\n[schedule]\nwarmup_epoch = 1\n"),
+            "my.toml:5:1: unknown key `warmup_epoch`, did you mean `warmup_epochs`? \
+             (valid: name, warmup_epochs, milestones, gamma, min_lr)"
+        );
+    }
+
+    #[test]
+    fn a_misspelt_value_is_answered_with_the_valid_ones() {
+        assert_eq!(
+            message("[train]\nprecision = \"fp-32\"\n"),
+            "my.toml:2:13: unknown value `fp-32`, did you mean `fp32`? (valid: fp32, bf16)"
+        );
+    }
+
+    #[test]
+    fn a_key_of_the_optimiser_is_located_too() {
+        let message = message("[optimiser]\nlearning_rate = 1\n");
+        assert!(message.starts_with("my.toml:"), "{message}");
+        assert!(message.contains("unknown key `learning_rate`") && message.contains("valid: name, lr,"), "{message}");
+    }
+
+    #[test]
+    fn broken_toml_is_one_line() {
+        let message = message("[train\nepochs = 1\n");
+        assert!(message.starts_with("my.toml:1:"), "{message}");
+        assert!(!message.contains('\n'), "{message}");
+    }
+
+    #[test]
+    fn an_unknown_recipe_lists_the_embedded_ones() {
+        let message = Recipe::resolve(Some("quickstrat"), &[]).unwrap_err().to_string();
+        assert!(message.starts_with("no recipe named \"quickstrat\" and no such file; recipes: "), "{message}");
+        assert!(message.contains("quickstart"), "{message}");
+    }
+
+    #[test]
+    fn what_is_missing_for_an_optimiser_depends_on_its_rule() {
+        let sgd = Recipe::from_toml("", "").unwrap().optimiser;
+        let adamw = Recipe::from_toml("[optimiser]\nname = \"adamw\"", "").unwrap().optimiser;
+        assert_eq!((sgd.lr, sgd.weight_decay), (0.1, 5e-4));
+        assert_eq!((adamw.lr, adamw.weight_decay), (1e-3, 0.05));
+    }
+}
