@@ -28,6 +28,7 @@ pub(crate) fn install(folder: &Path, build: &Build) -> Result<(), Failure> {
     }
     require_pip()?;
     remove_leftovers(parent, folder);
+    require_space(parent, build)?;
 
     let megabytes = build.download_bytes() / 1_000_000;
     eprintln!("fetching libtorch {VERSION} for {} ({megabytes} MB) into {}", build.platform, parent.display());
@@ -122,6 +123,29 @@ fn remove_leftovers(parent: &Path, folder: &Path) {
     }
 }
 
+/// Checked beforehand because pip answers a full disk with a stack trace.
+fn require_space(parent: &Path, build: &Build) -> Result<(), Failure> {
+    let output = Command::new("df").arg("-Pk").arg(parent).output();
+    let free = output.ok().and_then(|output| free_bytes(&String::from_utf8_lossy(&output.stdout)));
+    let needed = build.peak_bytes();
+    match free {
+        Some(free) if free < needed => Err(Failure::setup(format!(
+            "{} has {} MB free and fetching libtorch takes {} MB: make room, or set XDG_CACHE_HOME to another folder",
+            parent.display(),
+            free / 1_000_000,
+            needed / 1_000_000
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Reads the table that POSIX prescribes for `df -Pk`: file system, KiB in all, used, available, capacity, mounted on.
+fn free_bytes(table: &str) -> Option<u64> {
+    let fields: Vec<&str> = table.lines().nth(1)?.split_whitespace().collect();
+    let kibibytes: u64 = fields.get(3)?.parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
 fn download(wheel: &Wheel, partial: &Partial) -> Result<PathBuf, Failure> {
     let into = partial.downloads().join(wheel.package);
     let requirement = format!("{}=={}", wheel.package, wheel.version);
@@ -141,7 +165,7 @@ fn download(wheel: &Wheel, partial: &Partial) -> Result<PathBuf, Failure> {
     match wheels.as_slice() {
         [wheel] if status.success() => Ok(wheel.clone()),
         _ => Err(Failure::step(format!(
-            "pip could not download {requirement} from the Python package index (its messages are above): \
+            "pip could not download {requirement} from the Python package index (pypi.org, or as pip is configured; its messages are above): \
              try again when the network and the disk allow, or {BY_HAND}"
         ))),
     }
@@ -169,4 +193,59 @@ fn unpack(file: &Path, wheel: &Wheel, partial: &Partial) -> Result<(), Failure> 
 
 fn unwritable(path: &Path, error: &io::Error) -> Failure {
     Failure::setup(format!("cannot write {}: {error}; set XDG_CACHE_HOME to a folder with 2 GB free", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn free_space_is_read_from_df() {
+        let table = "Filesystem     1024-blocks  Used Available Capacity Mounted on\ntmpfs               819200 19200    800000       3% /small\n";
+        assert_eq!(free_bytes(table), Some(819_200_000));
+        assert_eq!(free_bytes("df: /small: No such file or directory\n"), None);
+    }
+
+    #[test]
+    fn only_one_run_holds_the_lock() {
+        let path = std::env::temp_dir().join(format!("multipath-lock-{}", std::process::id()));
+        let held = lock(&path).expect("nobody else holds it");
+        let second = File::create(&path).expect("the same file");
+        assert!(matches!(second.try_lock(), Err(TryLockError::WouldBlock)));
+        drop(held);
+        assert!(second.try_lock().is_ok());
+        fs::remove_file(&path).expect("a file of our own");
+    }
+
+    #[test]
+    fn an_unfinished_libtorch_vanishes_and_a_finished_one_replaces_a_broken_one() {
+        let parent = std::env::temp_dir().join(format!("multipath-fetch-{}", std::process::id()));
+        let folder = parent.join("libtorch-2.13.0-cpu");
+        fs::create_dir_all(&folder).expect("a broken libtorch");
+
+        let unfinished = Partial::new(&folder).expect("a folder beside it");
+        assert!(unfinished.content().starts_with(&parent));
+        drop(unfinished);
+        assert_eq!(fs::read_dir(&parent).expect("the parent").count(), 1);
+
+        let finished = Partial::new(&folder).expect("a folder beside it");
+        fs::write(finished.content().join("build-version"), "2.13.0").expect("a file");
+        finished.put_in_place(&folder).expect("a rename");
+        drop(finished);
+        assert!(folder.join("build-version").is_file());
+        assert_eq!(fs::read_dir(&parent).expect("the parent").count(), 1);
+        fs::remove_dir_all(&parent).expect("a folder of our own");
+    }
+
+    #[test]
+    fn only_leftovers_of_this_libtorch_are_removed() {
+        let parent = std::env::temp_dir().join(format!("multipath-left-{}", std::process::id()));
+        for name in ["libtorch-2.13.0-cpu.partial-7", "libtorch-2.12.0-cpu", "other.partial-7"] {
+            fs::create_dir_all(parent.join(name)).expect(name);
+        }
+        remove_leftovers(&parent, &parent.join("libtorch-2.13.0-cpu"));
+        assert!(!parent.join("libtorch-2.13.0-cpu.partial-7").exists());
+        assert!(parent.join("libtorch-2.12.0-cpu").exists() && parent.join("other.partial-7").exists());
+        fs::remove_dir_all(&parent).expect("a folder of our own");
+    }
 }

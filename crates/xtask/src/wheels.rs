@@ -60,6 +60,13 @@ impl Build {
     pub(crate) fn download_bytes(&self) -> u64 {
         self.wheels.iter().map(|wheel| wheel.bytes).sum()
     }
+
+    /// The most that fetching takes on disk: pip copies what it downloaded, and each wheel goes once it is unpacked.
+    pub(crate) fn peak_bytes(&self) -> u64 {
+        let headers = 100_000_000;
+        let unpacked = self.libraries().map(|library| library.bytes).sum::<u64>() + headers;
+        self.download_bytes() + self.download_bytes().max(unpacked)
+    }
 }
 
 const CPU_LINKER_SCRIPT: &str = "INPUT(libtorch_cpu.so libc10.so)\n";
