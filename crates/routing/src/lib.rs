@@ -1,1 +1,50 @@
-//! Placeholder.
+//! Data-dependent routing between the parallel paths of a network: at every depth, each input decides how much of each
+//! path's features flows into each path of the next layer. No layers of features: those are built on top of this.
+//!
+//! The principal types are [`CrossConnection`] and [`CrossPrediction`], which route S source tensors into T target
+//! tensors, and [`Trace`], which holds the weights that they chose. Their weights come from a [`Mixer`]: the [`Gate`], or
+//! one of its controls (learned, uniform, identity). [`losses`] and [`statistics`] are functions of a trace.
+//!
+//! ```
+//! use mp_nn::{Device, Kind, Store, Tensor};
+//! use mp_routing::{CrossConnectionConfig, RoutingShape, Trace};
+//!
+//! let store = Store::new(Device::Cpu, 0);
+//! let cross = CrossConnectionConfig::default().build(&store.root(), "stage2", RoutingShape::square(2, 16))?;
+//! let xs = [0, 1].map(|_| Tensor::randn([4, 16, 8, 8], (Kind::Float, Device::Cpu)));
+//! let mut trace = Trace::new();
+//! let ys = cross.forward(&xs, &mut trace);
+//! assert_eq!((ys.len(), ys[0].size()), (2, vec![4, 16, 8, 8]));
+//! assert_eq!(trace.layers[0].routes.weights.size(), [4, 2, 2]);
+//! # Ok::<(), mp_routing::Error>(())
+//! ```
+//!
+//! Axes: `B` batch, `S` source paths, `T` target paths, `C` channels, `H`, `W` height and width, `N` classes. Path `i` is
+//! a source, path `j` a target; numbered names start at 1. Source of the rules: Tissera et al., "End-To-End
+//! Data-Dependent Routing in Multi-Path Neural Networks" (arXiv 2107.02450).
+
+mod cross_connection;
+mod cross_prediction;
+mod ends;
+mod error;
+mod gate;
+pub mod losses;
+mod mix;
+mod mixer;
+mod normalisation;
+mod shape;
+pub mod statistics;
+mod trace;
+
+pub use cross_connection::{CrossConnection, CrossConnectionConfig};
+pub use cross_prediction::{ConvShape, CrossPrediction, CrossPredictionConfig, DenseShape, Form};
+pub use ends::{Merge, OneToMany, Split};
+pub use error::Error;
+pub use gate::{Gate, GateConfig};
+pub use losses::{RoutingLossConfig, TargetRate};
+pub use mix::mix;
+pub use mixer::{LearnedConfig, Mixer, MixerConfig};
+pub use normalisation::Normalisation;
+pub use shape::{MAX_PATHS, RoutingShape};
+pub use statistics::{LayerStatistics, RouteAccumulator};
+pub use trace::{Routes, Trace, TracedLayer};

@@ -1,0 +1,86 @@
+//! How a gate's logits become weights.
+
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+/// How logits `[B, S, T]` become weights `[B, S, T]`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Normalisation {
+    /// Softmax over the targets: each source shares itself out, `sum_j g_ij = 1`. The papers' form (arXiv 2107.02450).
+    #[default]
+    Targets,
+    /// Softmax over the sources: each target is a mean of the sources, `sum_i g_ij = 1`.
+    Sources,
+    /// Each weight by itself, between 0 and 1.
+    Sigmoid,
+}
+
+impl Normalisation {
+    /// Weights `[B, S, T]` of logits `[B, S, T]`, in float32 at least: exponentials of bfloat16 lose the small weights.
+    pub fn apply(self, logits: &Tensor) -> Tensor {
+        let logits = at_least_float(logits);
+        match self {
+            Normalisation::Targets => logits.softmax(2, None),
+            Normalisation::Sources => logits.softmax(1, None),
+            Normalisation::Sigmoid => logits.sigmoid(),
+        }
+    }
+
+    /// The same numbers as `[B, R, E]`: `R` routers, each of which chooses among `E`. Under [`Normalisation::Sources`] a
+    /// router is a target that chooses among sources; otherwise it is a source that chooses among targets.
+    pub(crate) fn routers(self, routes: &Tensor) -> Tensor {
+        match self {
+            Normalisation::Sources => routes.transpose(1, 2),
+            Normalisation::Targets | Normalisation::Sigmoid => routes.shallow_clone(),
+        }
+    }
+}
+
+/// The tensor in float32 where it is of half precision, else as it is.
+pub(crate) fn at_least_float(x: &Tensor) -> Tensor {
+    match x.kind() {
+        Kind::Half | Kind::BFloat16 => x.to_kind(Kind::Float),
+        _ => x.shallow_clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn weights(normalisation: Normalisation) -> Vec<f64> {
+        let third = 3.0_f64.ln();
+        let logits = Tensor::from_slice(&[0.0, third, 0.0, 0.0]).view([1, 2, 2]);
+        Vec::try_from(normalisation.apply(&logits).view(-1)).unwrap()
+    }
+
+    fn close(found: &[f64], expected: &[f64]) {
+        assert_eq!(found.len(), expected.len());
+        assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{found:?}, expected {expected:?}");
+    }
+
+    #[test]
+    fn targets_shares_out_each_source() {
+        // Row (0, ln 3): exp = (1, 3), sum 4. Row (0, 0): halves.
+        close(&weights(Normalisation::Targets), &[0.25, 0.75, 0.5, 0.5]);
+    }
+
+    #[test]
+    fn sources_shares_out_each_target() {
+        // Column (0, 0): halves. Column (ln 3, 0): exp = (3, 1), sum 4.
+        close(&weights(Normalisation::Sources), &[0.5, 0.75, 0.5, 0.25]);
+    }
+
+    #[test]
+    fn sigmoid_takes_each_weight_by_itself() {
+        // 1 / (1 + exp(-ln 3)) = 1 / (1 + 1/3) = 3/4.
+        close(&weights(Normalisation::Sigmoid), &[0.5, 0.75, 0.5, 0.5]);
+    }
+
+    #[test]
+    fn half_precision_logits_give_float32_weights() {
+        let logits = Tensor::zeros([1, 2, 2], (Kind::BFloat16, tch::Device::Cpu));
+        assert_eq!(Normalisation::Targets.apply(&logits).kind(), Kind::Float);
+    }
+}
