@@ -1,0 +1,90 @@
+//! What a model's name leaves open: its input, its classes, and how it routes.
+
+use mp_routing::{Form, Merge, MixerConfig, Split};
+use serde::{Deserialize, Serialize};
+
+/// The images that a model takes and the classes that it tells apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputSize {
+    /// Channels of an image.
+    pub channels: i64,
+    /// Height and width of an image.
+    pub size: i64,
+    /// Classes `N`.
+    pub classes: i64,
+}
+
+/// What a model's name leaves open.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelOptions {
+    /// Its images and classes.
+    pub input: InputSize,
+    /// How it routes; ignored by models without routing.
+    pub routing: RoutingConfig,
+}
+
+impl ModelOptions {
+    /// Default routing for the given input.
+    pub fn new(input: InputSize) -> Self {
+        ModelOptions { input, routing: RoutingConfig::default() }
+    }
+}
+
+/// How a routed model (`_cc`, `_cp`, `_stitch`) routes. Only `merge` also concerns paths without routing (`_xP`).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RoutingConfig {
+    /// Before which blocks features cross between the paths.
+    pub positions: Positions,
+    /// How the image becomes the paths' inputs.
+    pub split: Split,
+    /// How the paths' logits become the network's.
+    pub merge: Merge,
+    /// How a cross-prediction is computed; both ways give the same numbers.
+    pub form: Form,
+    /// Where the mixing weights come from. `_stitch` always mixes by learned weights, whatever stands here.
+    pub mixer: MixerConfig,
+}
+
+/// Before which blocks features cross between the paths: `"stages"`, `"blocks"`, or a list such as
+/// `["stage2", "stage3.1"]`. Before the very first block there is one image and nothing to cross.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Positions {
+    /// Before the first block of every stage.
+    #[default]
+    Stages,
+    /// Before every block.
+    Blocks,
+    /// Before the named blocks; the first block of a stage goes by the stage's name.
+    List(Vec<String>),
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum PositionsForm {
+    Word(String),
+    List(Vec<String>),
+}
+
+impl<'de> Deserialize<'de> for Positions {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        const EXPECTED: &str = "expected \"stages\", \"blocks\" or a list of positions such as [\"stage2\"]";
+        match PositionsForm::deserialize(deserializer) {
+            Ok(PositionsForm::Word(word)) if word == "stages" => Ok(Positions::Stages),
+            Ok(PositionsForm::Word(word)) if word == "blocks" => Ok(Positions::Blocks),
+            Ok(PositionsForm::List(names)) => Ok(Positions::List(names)),
+            Ok(PositionsForm::Word(word)) => Err(serde::de::Error::custom(format!("`{word}`: {EXPECTED}"))),
+            Err(_) => Err(serde::de::Error::custom(EXPECTED)),
+        }
+    }
+}
+
+impl Serialize for Positions {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Positions::Stages => serializer.serialize_str("stages"),
+            Positions::Blocks => serializer.serialize_str("blocks"),
+            Positions::List(names) => names.serialize(serializer),
+        }
+    }
+}
