@@ -1,1 +1,48 @@
-//! Placeholder.
+//! Labelled images as plain arrays: data sets, augmentation and a loader that works ahead.
+//!
+//! - A [`Dataset`] is labelled images of one size, addressed by position. [`open`] reads one by its name (`digits`,
+//!   `fashion-mnist`, `mnist`, `cifar10`, `cifar100`) or by the path of its folder and gives its [`Splits`].
+//! - A [`Pipeline`] augments and normalises one image: a pure function of seed, epoch and position.
+//! - A [`Loader`] serves a data set epoch by epoch as [`Batch`]es, prepared on threads of its own.
+//!
+//! Nothing here knows about tensors: a batch is `[B, H, W, C]` floats and `[B]` labels in `ndarray`s.
+//!
+//! ```
+//! use std::path::Path;
+//! use mp_data::{AugmentConfig, Loader, LoaderConfig, open};
+//!
+//! let digits = open("digits", Path::new("unused: digits are built in"))?;
+//! let config = LoaderConfig {
+//!     batch_size: 64,
+//!     augment: Some(AugmentConfig { pad: 1, flip: false, cutout: 0 }),
+//!     mean: digits.mean,
+//!     std: digits.std,
+//!     ..LoaderConfig::default()
+//! };
+//! let loader = Loader::new(digits.train, config)?;
+//! for batch in loader.epoch(0, 0) {
+//!     assert_eq!(batch?.images.shape()[1..], [8, 8, 1]);
+//! }
+//! # Ok::<(), mp_data::Error>(())
+//! ```
+
+mod dataset;
+mod error;
+mod format;
+mod loader;
+mod manifest;
+mod open;
+mod random;
+mod statistics;
+mod subset;
+mod transform;
+
+pub use dataset::{Dataset, ImageShape, Images};
+pub use error::Error;
+pub use format::Format;
+pub use loader::{Batch, EpochIter, Loader, LoaderConfig};
+pub use manifest::{Content, Download, Manifest, Source};
+pub use open::{Splits, open};
+pub use statistics::Statistics;
+pub use subset::{Holdout, Subset, holdout};
+pub use transform::{AugmentConfig, Pipeline};

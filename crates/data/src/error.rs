@@ -1,0 +1,119 @@
+//! Everything that can go wrong with data, each said in one line.
+
+use std::path::PathBuf;
+
+/// What failed, where, what was expected, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The name is neither a known data set nor a folder.
+    #[error("unknown data set `{name}`: {hint}")]
+    UnknownName {
+        /// What was asked for.
+        name: String,
+        /// The nearest known names, or all of them.
+        hint: String,
+    },
+
+    /// A known data set that is in none of the folders where it could be.
+    #[error("`{name}` is not downloaded (looked in {looked_in}): run `mp-train data fetch {name}`")]
+    NotFetched {
+        /// The data set's name.
+        name: String,
+        /// The folders that were looked in.
+        looked_in: String,
+    },
+
+    /// A data set that is part of this crate and needs no download.
+    #[error("`{name}` is built in: there is nothing to fetch, use it by its name")]
+    BuiltIn {
+        /// The data set's name.
+        name: String,
+    },
+
+    /// The operating system refused to read, write or start something.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was being done, as a verb: `read`, `write`, `rename`.
+        action: &'static str,
+        /// The file or folder it was done to.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+
+    /// A file of the data set that is not there.
+    #[error("{} is missing: expected {expected}", path.display())]
+    Missing {
+        /// The file that was looked for.
+        path: PathBuf,
+        /// What it should hold.
+        expected: String,
+    },
+
+    /// A folder whose files belong to no known format, or to several.
+    #[error("{}: expected {expected}, found {found}", folder.display())]
+    Unrecognised {
+        /// The folder that was looked at.
+        folder: PathBuf,
+        /// The file names that would have been recognised.
+        expected: String,
+        /// What is there instead.
+        found: String,
+    },
+
+    /// Bytes that are not what the format says they must be.
+    #[error("{}: byte {offset}: expected {expected}, found {found}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// Where in the file (in its unpacked content, if it is compressed), from 0.
+        offset: u64,
+        /// What should be there.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+
+    /// A setting that cannot work.
+    #[error("{0}")]
+    Config(String),
+
+    /// A [`Dataset`](crate::Dataset) that contradicts itself: an image of another size, a label without a class.
+    #[error("data set `{name}`: image {index}: expected {expected}, found {found}")]
+    Inconsistent {
+        /// The data set's name.
+        name: String,
+        /// The image's position.
+        index: usize,
+        /// What the data set promises.
+        expected: String,
+        /// What it gave.
+        found: String,
+    },
+
+    /// The thread that prepares batches could not start or ended early.
+    #[error("the loader's background thread stopped: {0}")]
+    Worker(String),
+
+    /// No source of a data set could be used.
+    #[error("cannot fetch `{name}`: {attempts}; to do it by hand, put {wanted} into {}", folder.display())]
+    Fetch {
+        /// The data set's name.
+        name: String,
+        /// Each source with the reason why it failed.
+        attempts: String,
+        /// The files that are needed.
+        wanted: String,
+        /// The folder they belong in.
+        folder: PathBuf,
+    },
+}
+
+impl Error {
+    /// For `map_err`: `cannot ACTION PATH`, with the system's reason as the source.
+    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { action, path, source }
+    }
+}

@@ -1,0 +1,62 @@
+//! Channel means and deviations, which normalisation needs.
+
+use rayon::prelude::*;
+
+use crate::Dataset;
+
+/// The mean and the standard deviation of every channel over all pixels, with pixels scaled to 0..1.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Statistics {
+    /// Per channel, between 0 and 1.
+    pub mean: Vec<f32>,
+    /// Per channel; 1 for a channel that is the same everywhere, so that dividing by it is harmless.
+    pub std: Vec<f32>,
+}
+
+impl Statistics {
+    /// Counts every value of every channel, so the result is exact and does not depend on the number of threads.
+    pub fn of(dataset: &dyn Dataset) -> Self {
+        let channels = dataset.shape().channels;
+        let zero = || vec![[0u64; 256]; channels];
+        let counts = (0..dataset.len())
+            .into_par_iter()
+            .fold(zero, |mut counts, index| {
+                for pixel in dataset.pixels(index).chunks_exact(channels) {
+                    counts.iter_mut().zip(pixel).for_each(|(counts, &value)| counts[usize::from(value)] += 1);
+                }
+                counts
+            })
+            .reduce(zero, |mut left, right| {
+                left.iter_mut().flatten().zip(right.iter().flatten()).for_each(|(left, right)| *left += right);
+                left
+            });
+        let (mean, std) = counts.iter().map(moments).unzip();
+        Self { mean, std }
+    }
+}
+
+/// Mean and population deviation of a histogram of bytes.
+fn moments(counts: &[u64; 256]) -> (f32, f32) {
+    let total = counts.iter().sum::<u64>().max(1) as f64;
+    let weighted = |value: &dyn Fn(f64) -> f64| -> f64 {
+        counts.iter().enumerate().map(|(byte, &count)| count as f64 * value(byte as f64 / 255.0)).sum::<f64>() / total
+    };
+    let mean = weighted(&|value| value);
+    let std = weighted(&|value| (value - mean).powi(2)).sqrt();
+    (mean as f32, if std > 0.0 { std as f32 } else { 1.0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ImageShape, Images};
+
+    #[test]
+    fn moments_by_hand() {
+        // First channel 0, 255, 255, 0: mean 0.5, deviation 0.5. Second channel 51 everywhere: mean 0.2, deviation taken as 1.
+        let shape = ImageShape { channels: 2, height: 1, width: 2 };
+        let images = Images::new("two", shape, vec!["only".into()], vec![0, 0], vec![0, 51, 255, 51, 255, 51, 0, 51]);
+        let statistics = Statistics::of(&images.unwrap());
+        assert_eq!(statistics, Statistics { mean: vec![0.5, 0.2], std: vec![0.5, 1.0] });
+    }
+}
