@@ -2,6 +2,7 @@
 //!
 //! - A [`Dataset`] is labelled images of one size, addressed by position. [`open`] reads one by its name (`digits`,
 //!   `fashion-mnist`, `mnist`, `cifar10`, `cifar100`) or by the path of its folder and gives its [`Splits`].
+//!   [`fetch`] downloads a known one, [`inspect`] tells what is in it.
 //! - A [`Pipeline`] augments and normalises one image: a pure function of seed, epoch and position.
 //! - A [`Loader`] serves a data set epoch by epoch as [`Batch`]es, prepared on threads of its own.
 //!
@@ -28,7 +29,9 @@
 
 mod dataset;
 mod error;
+mod fetch;
 mod format;
+mod inspect;
 mod loader;
 mod manifest;
 mod open;
@@ -39,7 +42,9 @@ mod transform;
 
 pub use dataset::{Dataset, ImageShape, Images};
 pub use error::Error;
+pub use fetch::{Progress, fetch};
 pub use format::Format;
+pub use inspect::{Report, inspect};
 pub use loader::{Batch, EpochIter, Loader, LoaderConfig};
 pub use manifest::{Content, Download, Manifest, Source};
 pub use open::{Splits, open};
