@@ -39,3 +39,7 @@ pub use model::{Model, Objective, Output, build};
 pub use name::{Mechanism, ModelName, Variant};
 pub use options::{InputSize, ModelOptions, Positions, RoutingConfig};
 pub use registry::{ModelInfo, models};
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
