@@ -1,6 +1,6 @@
 //! What the routes of many samples say about a network: which paths are used, how sharply, and whether inputs matter.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 use crate::losses::entropies;
@@ -9,7 +9,7 @@ use crate::{Error, Normalisation, Trace, TracedLayer};
 /// What one routing layer did, over all samples seen. Entropies are in nats, means over the layer's routers (what chooses:
 /// a source among targets, or a target among sources under [`Normalisation::Sources`]); those of sigmoid gates are sums
 /// over the gates of a router, each a coin.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LayerStatistics {
     /// The layer's name.
     pub name: String,

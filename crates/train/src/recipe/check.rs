@@ -14,7 +14,10 @@ impl Recipe {
         self.check_names()?;
         self.check_train()?;
         self.check_optimiser()?;
-        self.check_schedule()
+        self.check_schedule()?;
+        self.routing_loss
+            .check()
+            .map_err(|error| Error::Recipe { origin: "routing_loss".to_owned(), message: error.to_string() })
     }
 
     fn check_names(&self) -> Result<(), Error> {

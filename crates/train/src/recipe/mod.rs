@@ -4,16 +4,18 @@
 //! keys ([`Recipe::resolve`]). What comes out is complete and checked, and is what a run folder keeps as `recipe.toml`.
 
 mod check;
+mod difference;
 mod embedded;
 mod overrides;
 mod parse;
-mod pending;
 
+use mp_data::AugmentConfig;
+use mp_routing::RoutingLossConfig;
 use serde::{Deserialize, Serialize};
 
 pub use embedded::{Embedded, embedded};
+pub use mp_zoo::RoutingConfig;
 pub use overrides::Override;
-pub use pending::{AugmentConfig, RoutingConfig, RoutingLossConfig};
 
 /// Everything that decides what a run computes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

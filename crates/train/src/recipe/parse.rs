@@ -43,9 +43,17 @@ impl Recipe {
     /// # Errors
     /// [`Error::Recipe`] where a value has no TOML form.
     pub fn to_toml(&self) -> Result<String, Error> {
-        toml::to_string(self)
-            .map_err(|error| Error::Recipe { origin: "recipe".to_owned(), message: tidy(&error.to_string()) })
+        toml::to_string(self).map_err(no_toml_form)
     }
+
+    /// The recipe as a TOML table, complete.
+    pub(super) fn to_table(&self) -> Result<toml::Table, Error> {
+        toml::Table::try_from(self).map_err(no_toml_form)
+    }
+}
+
+fn no_toml_form(error: toml::ser::Error) -> Error {
+    Error::Recipe { origin: "recipe".to_owned(), message: tidy(&error.to_string()) }
 }
 
 /// Where a recipe's text stands, and the text.
