@@ -82,6 +82,74 @@ pub enum Error {
         /// The system's answer.
         source: io::Error,
     },
+    /// A checkpoint or weight file is of another model than the one asked for.
+    #[error("{}: a checkpoint of `{found}`, expected one of `{expected}`", path.display())]
+    OtherModel {
+        /// The file.
+        path: PathBuf,
+        /// The model that it is of.
+        found: String,
+        /// The model asked for.
+        expected: String,
+    },
+    /// There is nothing to train on, to evaluate on or to classify.
+    #[error("{what}: no images, expected at least one")]
+    NoImages {
+        /// The data set, or whatever should have held them.
+        what: String,
+    },
+    /// The networks take square images.
+    #[error("{data}: images of {height}x{width}, expected as many rows as columns")]
+    NotSquare {
+        /// The data set.
+        data: String,
+        /// Rows.
+        height: usize,
+        /// Columns.
+        width: usize,
+    },
+    /// bfloat16 autocast is not there for this device.
+    #[error("train.precision is bf16, expected fp32 on {device}: autocast to bfloat16 is for the CPU")]
+    Precision {
+        /// The device.
+        device: String,
+    },
+    /// Training has left the finite numbers.
+    #[error(
+        "training diverged at step {step}: {found}; checkpoints are from before that: try a lower optimiser.lr, a longer schedule.warmup_epochs or train.clip_norm = 1.0"
+    )]
+    Diverged {
+        /// The first step that shows it, counted from 1.
+        step: u64,
+        /// What is not finite.
+        found: String,
+    },
+    /// It was asked to stop before it was done.
+    #[error("interrupted")]
+    Interrupted,
+    /// The handlers of Ctrl-C could not be set.
+    #[error("cannot listen for Ctrl-C")]
+    Signals(#[source] io::Error),
+    /// libtorch refused.
+    #[error("cannot {action}: {reason}")]
+    Torch {
+        /// What was being done.
+        action: &'static str,
+        /// The first line of what libtorch said; the rest is a C++ trace.
+        reason: String,
+    },
+    /// The data could not be opened or read.
+    #[error(transparent)]
+    Data(#[from] mp_data::Error),
+    /// A layer could not be built, or a weight file not be read or written.
+    #[error(transparent)]
+    Layer(#[from] mp_nn::Error),
+    /// A loss or a statistic asked for what a model's routes do not have.
+    #[error(transparent)]
+    Routing(#[from] mp_routing::Error),
+    /// The model could not be built.
+    #[error(transparent)]
+    Model(#[from] mp_zoo::Error),
     /// The report's template does not fit its data: a fault of this crate.
     #[error("cannot render the report")]
     Report(#[from] minijinja::Error),
@@ -92,5 +160,14 @@ impl Error {
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { action, path, source }
+    }
+
+    /// A file of a run that could not be understood, for the reason that its parser gave.
+    pub(crate) fn corrupt(path: &Path, reason: &dyn std::fmt::Display) -> Self {
+        Self::Corrupt { path: path.to_owned(), message: reason.to_string() }
+    }
+
+    pub(crate) fn torch(action: &'static str, source: &tch::TchError) -> Self {
+        Self::Torch { action, reason: source.to_string().lines().next().unwrap_or_default().to_owned() }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::f64::consts::PI;
 
+use crate::recipe::{Recipe, ScheduleName};
+
 /// The learning rate of a whole run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Schedule {
@@ -36,6 +38,24 @@ pub enum Shape {
 }
 
 impl Schedule {
+    /// The schedule of a recipe whose epochs have `steps_per_epoch` steps; parts of epochs are rounded to whole steps.
+    pub fn of(recipe: &Recipe, steps_per_epoch: u64) -> Self {
+        let config = &recipe.schedule;
+        let steps = |epochs: f64| (epochs * steps_per_epoch as f64).round() as u64;
+        Self {
+            base: recipe.optimiser.lr,
+            steps: recipe.train.epochs * steps_per_epoch,
+            warmup: steps(config.warmup_epochs),
+            shape: match config.name {
+                ScheduleName::Constant => Shape::Constant,
+                ScheduleName::Cosine => Shape::Cosine { floor: config.min_lr },
+                ScheduleName::Step => {
+                    Shape::Steps { at: config.milestones.iter().map(|&e| steps(e)).collect(), factor: config.gamma }
+                }
+            },
+        }
+    }
+
     /// The rate of step `step`, counted from 0.
     pub fn rate(&self, step: u64) -> f64 {
         if step < self.warmup {
@@ -91,6 +111,23 @@ mod tests {
     fn steps_multiply_from_their_milestone_on() {
         let schedule = schedule(0, Shape::Steps { at: vec![3, 6], factor: 0.1 });
         assert_rates(&schedule, &[(0, 0.8), (2, 0.8), (3, 0.08), (5, 0.08), (6, 0.008), (11, 0.008)]);
+    }
+
+    #[test]
+    fn a_recipe_counts_in_epochs() {
+        let mut recipe = Recipe::default();
+        recipe.train.epochs = 6;
+        recipe.optimiser.lr = 0.8;
+        recipe.schedule.warmup_epochs = 0.5;
+        recipe.schedule.name = ScheduleName::Step;
+        recipe.schedule.milestones = vec![1.5, 3.0];
+        let expected = Schedule {
+            base: 0.8,
+            steps: 60,
+            warmup: 5,
+            shape: Shape::Steps { at: vec![15, 30], factor: recipe.schedule.gamma },
+        };
+        assert_eq!(Schedule::of(&recipe, 10), expected);
     }
 
     proptest! {

@@ -9,6 +9,8 @@ mod sgd;
 use mp_nn::{Entry, Role};
 use tch::{Kind, Tensor};
 
+use crate::recipe::{OptimiserConfig, OptimiserName};
+
 pub use adamw::{AdamW, AdamWConfig};
 pub use sgd::{Sgd, SgdConfig};
 
@@ -21,6 +23,15 @@ pub trait Optimiser: Send {
     ///
     /// The tensors share storage with the optimiser: copying into them restores it.
     fn state(&self) -> Vec<(String, Tensor)>;
+}
+
+/// The optimiser of a recipe, at its start.
+pub fn build(config: &OptimiserConfig, parameters: Vec<Entry>) -> Box<dyn Optimiser> {
+    let OptimiserConfig { name, momentum, nesterov, weight_decay, betas, eps, .. } = *config;
+    match name {
+        OptimiserName::Sgd => Box::new(Sgd::new(parameters, SgdConfig { momentum, nesterov, weight_decay })),
+        OptimiserName::Adamw => Box::new(AdamW::new(parameters, AdamWConfig { betas, eps, weight_decay })),
+    }
 }
 
 /// Sets every gradient to zero.

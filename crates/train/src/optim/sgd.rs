@@ -36,10 +36,9 @@ impl Optimiser for Sgd {
         let _guard = tch::no_grad_guard();
         let SgdConfig { momentum, nesterov, weight_decay } = self.config;
         for slot in &mut self.slots {
-            let Some(mut gradient) = slot.gradient() else { continue };
-            if slot.decays && weight_decay > 0.0 {
-                gradient = gradient + &slot.tensor * weight_decay;
-            }
+            let Some(gradient) = slot.gradient() else { continue };
+            let decay = if slot.decays { weight_decay } else { 0.0 };
+            let gradient = if decay > 0.0 { gradient + &slot.tensor * decay } else { gradient };
             let direction = match &mut slot.memory {
                 None => gradient,
                 Some(velocity) => {

@@ -1,0 +1,204 @@
+//! Checkpoints: one safetensors file each, holding all that the next step depends on.
+//!
+//! Weights stand under the model's own names, so that any safetensors reader finds them; everything else stands under
+//! names with a `/`, which no weight has. The header holds what identifies the model, and where in the run the
+//! checkpoint was taken. No random state is stored: every random act is a function of the seed and the position.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use mp_nn::{Store, TensorFile, load_tensors, save_tensors};
+use mp_zoo::{InputSize, ModelOptions, RoutingConfig};
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use crate::Error;
+use crate::observer::Position;
+use crate::timing::Timing;
+
+/// The version of the layout; a file of another version is refused.
+const FORMAT: u32 = 1;
+
+/// The key of the header among the file's metadata.
+const HEADER: &str = "multipath";
+
+/// Where the state after the last step is kept, among the checkpoints of `folder`.
+pub fn last(folder: &Path) -> PathBuf {
+    folder.join("last.safetensors")
+}
+
+/// Where the state after the most accurate epoch is kept.
+pub fn best(folder: &Path) -> PathBuf {
+    folder.join("best.safetensors")
+}
+
+/// What identifies the model of a checkpoint and the images that it expects.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The model's name in the zoo.
+    pub model: String,
+    /// Where and how its paths exchange features.
+    pub routing: RoutingConfig,
+    /// Names of the classes, in the order of the logits.
+    pub classes: Vec<String>,
+    /// Channels of the images.
+    pub channels: i64,
+    /// Height and width of the images.
+    pub size: i64,
+    /// Mean of each channel, subtracted from pixels in `[0, 1]`.
+    pub mean: Vec<f32>,
+    /// Deviation of each channel, by which they are then divided.
+    pub std: Vec<f32>,
+}
+
+impl Identity {
+    /// What the zoo needs to build this model.
+    pub fn options(&self) -> ModelOptions {
+        let input = InputSize { channels: self.channels, size: self.size, classes: self.classes.len() as i64 };
+        ModelOptions { input, routing: self.routing.clone() }
+    }
+}
+
+/// The most accurate epoch so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Best {
+    /// Which, counted from 1.
+    pub epoch: u64,
+    /// Validation images that it classified right.
+    pub correct: u64,
+    /// Validation images.
+    pub images: u64,
+}
+
+impl Best {
+    /// The share of validation images that it classified right.
+    pub fn accuracy(&self) -> f64 {
+        self.correct as f64 / self.images as f64
+    }
+}
+
+/// Everything in a checkpoint that is not a tensor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    format: u32,
+    /// Whose weights these are.
+    pub identity: Identity,
+    /// Where the run stood.
+    pub position: Position,
+    /// The most accurate epoch until then.
+    pub best: Option<Best>,
+    /// Images trained on until then.
+    pub images: u64,
+    /// Where the time until then went.
+    pub timing: Timing,
+}
+
+impl Header {
+    /// The header of a run that has not begun.
+    pub fn new(identity: Identity) -> Self {
+        Self {
+            format: FORMAT,
+            identity,
+            position: Position::default(),
+            best: None,
+            images: 0,
+            timing: Timing::default(),
+        }
+    }
+}
+
+/// A checkpoint in memory.
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// Everything but the tensors.
+    pub header: Header,
+    path: PathBuf,
+    weights: BTreeMap<String, Tensor>,
+    state: BTreeMap<String, Tensor>,
+}
+
+impl Checkpoint {
+    /// Writes the weights of `store` and `state`, whose names must hold a `/`, as one file that appears only when whole.
+    ///
+    /// # Errors
+    /// The disk's, with the former file untouched.
+    pub fn save(path: &Path, header: &Header, store: &Store, state: Vec<(String, Tensor)>) -> Result<(), Error> {
+        let text = serde_json::to_string(header).map_err(|error| Error::corrupt(path, &error))?;
+        let tensors: Vec<_> = store.named_tensors().into_iter().chain(state).collect();
+        Ok(save_tensors(path, &tensors, HashMap::from([(HEADER.to_owned(), text)]))?)
+    }
+
+    /// Reads a checkpoint.
+    ///
+    /// # Errors
+    /// A file that is missing, cut short, no checkpoint, or of another version.
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let TensorFile { tensors, metadata } = load_tensors(path)?;
+        let (state, weights) = tensors.into_iter().partition(|(name, _)| name.contains('/'));
+        let text = metadata.get(HEADER).ok_or_else(|| Error::Corrupt {
+            path: path.to_owned(),
+            message: "holds weights alone, no checkpoint: expected a file that `mp-train train` wrote".to_owned(),
+        })?;
+        let version: Version = serde_json::from_str(text).map_err(|error| Error::corrupt(path, &error))?;
+        if version.format != FORMAT {
+            let message = format!("checkpoint of format {}, expected {FORMAT}", version.format);
+            return Err(Error::Corrupt { path: path.to_owned(), message });
+        }
+        let header = serde_json::from_str(text).map_err(|error| Error::corrupt(path, &error))?;
+        Ok(Self { header, path: path.to_owned(), weights, state })
+    }
+
+    /// Where it was read from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Copies the weights into a model of the same kind.
+    ///
+    /// # Errors
+    /// [`Error::OtherModel`] where the checkpoint is of a model with another name, or the strict comparison of all names
+    /// and shapes finds a difference; nothing is changed then.
+    pub fn restore_weights(&self, model: &str, store: &Store) -> Result<(), Error> {
+        if self.header.identity.model != model {
+            let (path, found) = (self.path.clone(), self.header.identity.model.clone());
+            return Err(Error::OtherModel { path, found, expected: model.to_owned() });
+        }
+        Ok(store.copy_from(&self.weights, &self.path)?)
+    }
+
+    /// Copies stored state into the tensors of the same names.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] where one is missing or has another shape or type.
+    pub fn restore_state(&self, state: Vec<(String, Tensor)>) -> Result<(), Error> {
+        let _guard = tch::no_grad_guard();
+        for (name, mut tensor) in state {
+            let stored = self.state(&name)?;
+            if stored.size() != tensor.size() || stored.kind() != tensor.kind() {
+                let expected = format!("{:?} {:?}", tensor.kind(), tensor.size());
+                let found = format!("{:?} {:?}", stored.kind(), stored.size());
+                let message = format!("`{name}` is {found}, expected {expected}: the state of another optimiser?");
+                return Err(Error::Corrupt { path: self.path.clone(), message });
+            }
+            tensor.copy_(stored);
+        }
+        Ok(())
+    }
+
+    /// One stored tensor that is no weight.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] where there is none of this name.
+    pub fn state(&self, name: &str) -> Result<&Tensor, Error> {
+        self.state.get(name).ok_or_else(|| Error::Corrupt {
+            path: self.path.clone(),
+            message: format!("`{name}` is missing: the state of another optimiser?"),
+        })
+    }
+}
+
+/// What every format of header has.
+#[derive(Deserialize)]
+struct Version {
+    format: u32,
+}

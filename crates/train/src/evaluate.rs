@@ -1,0 +1,81 @@
+//! How good a model is on images it did not learn from, and how it routes them.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use mp_data::Loader;
+use mp_nn::Mode;
+use mp_routing::{LayerStatistics, RouteAccumulator};
+use mp_zoo::Model;
+use serde::Serialize;
+use tch::{Device, Kind, Reduction, Tensor};
+
+use crate::Error;
+use crate::images::to_device;
+use crate::learner::{correct, forward};
+use crate::recipe::Precision;
+
+/// What an evaluation found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Evaluation {
+    /// How many images were seen.
+    pub images: u64,
+    /// How many of them were classified right.
+    pub correct: u64,
+    /// The mean cross-entropy in nats, without label smoothing.
+    pub loss: f64,
+    /// How each routing layer routed; empty for a model that routes nothing.
+    pub layers: Vec<LayerStatistics>,
+}
+
+impl Evaluation {
+    /// The share of images classified right.
+    pub fn accuracy(&self) -> f64 {
+        self.correct as f64 / self.images as f64
+    }
+}
+
+/// Evaluates `model` on one pass over `loader`.
+///
+/// # Errors
+/// A batch that cannot be read; [`Error::NoImages`]; [`Error::Interrupted`] once `stop` is set.
+pub fn evaluate(
+    model: &Model,
+    loader: &Loader,
+    classes: usize,
+    precision: Precision,
+    device: Device,
+    stop: &AtomicBool,
+) -> Result<Evaluation, Error> {
+    let _guard = tch::no_grad_guard();
+    let mut images = 0;
+    let mut loss = Tensor::zeros([], (Kind::Double, device));
+    let mut right = Tensor::zeros([], (Kind::Int64, device));
+    let mut routes: Option<RouteAccumulator> = None;
+
+    let mut batches = loader.epoch(0, 0);
+    while let Some(batch) = batches.next().transpose()? {
+        if stop.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
+        }
+        let (x, labels) = to_device(&batch, device)?;
+        batches.recycle(batch);
+        let output = forward(model, &x, Mode::Eval, precision);
+        let logits = output.logits.to_kind(Kind::Float);
+        let batch_loss = logits.cross_entropy_loss::<Tensor>(&labels, None, Reduction::Sum, -100, 0.0);
+        let _ = loss.g_add_(&batch_loss.to_kind(Kind::Double));
+        let _ = right.g_add_(&correct(&logits, &labels));
+        if !output.trace.is_empty() {
+            routes.get_or_insert_with(|| RouteAccumulator::new(classes)).add(&output.trace, &labels)?;
+        }
+        images += labels.size()[0] as u64;
+    }
+    if images == 0 {
+        return Err(Error::NoImages { what: loader.dataset().name().to_owned() });
+    }
+    Ok(Evaluation {
+        images,
+        correct: right.int64_value(&[]) as u64,
+        loss: loss.double_value(&[]) / images as f64,
+        layers: routes.map(|routes| routes.finish()).transpose()?.unwrap_or_default(),
+    })
+}

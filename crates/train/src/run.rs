@@ -1,0 +1,154 @@
+//! One run, from a recipe to a folder.
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use mp_zoo::Cost;
+use tch::Device;
+
+use crate::Error;
+use crate::checkpoint::Header;
+use crate::corpus::Corpus;
+use crate::metrics::Row;
+use crate::observer::{Event, Observer};
+use crate::recipe::Recipe;
+use crate::recorder::Recorder;
+use crate::run_folder::RunFolder;
+use crate::summary::{Summary, ValidSplit};
+use crate::trainer::{Ended, Surroundings, Trainer};
+
+/// Whether a run begins or goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// In a folder that holds no run yet.
+    New,
+    /// In the folder of a run of the same recipe, from its last checkpoint.
+    Resume,
+}
+
+/// What [`train`] leaves.
+#[derive(Debug)]
+pub struct Finished {
+    /// The folder.
+    pub folder: RunFolder,
+    /// The summary, once an epoch is complete.
+    pub summary: Option<Summary>,
+    /// Whether all epochs are done; otherwise it was asked to stop and can be resumed.
+    pub complete: bool,
+}
+
+/// Trains `recipe` in the folder `out`. `cache` is the folder of downloaded data sets; `progress` is told how it goes;
+/// setting `stop` ends the run at the next step, with a checkpoint.
+///
+/// Sets the number of libtorch's threads for the whole process.
+///
+/// # Errors
+/// Everything about the recipe, the data and the model, before anything is written; then what [`Trainer::run`] gives.
+pub fn train(
+    recipe: &Recipe,
+    out: &Path,
+    start: Start,
+    cache: &Path,
+    progress: &mut dyn Observer,
+    stop: &AtomicBool,
+) -> Result<Finished, Error> {
+    recipe.check()?;
+    match start {
+        Start::New => RunFolder::ensure_free(out)?,
+        Start::Resume => RunFolder::open(out)?.ensure_recipe(recipe)?,
+    }
+    if recipe.train.threads > 0 {
+        tch::set_num_threads(recipe.train.threads as i32);
+    }
+    let device = Device::cuda_if_available();
+    let corpus = Corpus::open(recipe, cache)?;
+    let mut trainer = Trainer::new(recipe, &corpus, device)?;
+
+    let folder = match start {
+        Start::New => RunFolder::create(out, recipe)?,
+        Start::Resume => RunFolder::open(out)?,
+    };
+    let checkpoints = folder.checkpoints();
+    if start == Start::Resume {
+        trainer.resume(&checkpoints)?;
+    }
+    let cost = trainer.learner().cost();
+    let recorder = Recorder::new(&folder, trainer.position(), corpus.train.classes())?;
+    let mut observers = Both { recorder, progress };
+    let ended = trainer.run(Surroundings { checkpoints: &checkpoints, observer: &mut observers, stop })?;
+
+    let summary = summarise(recipe, &corpus, cost, device, &ended, observers.recorder.rows());
+    if let Some(summary) = &summary {
+        folder.write_summary(summary)?;
+    }
+    Ok(Finished { folder, summary, complete: ended.finished })
+}
+
+/// The run in one object, once an epoch is complete.
+fn summarise(
+    recipe: &Recipe,
+    corpus: &Corpus,
+    cost: Cost,
+    device: Device,
+    ended: &Ended,
+    rows: &[Row],
+) -> Option<Summary> {
+    let Header { position, best, timing, images, .. } = &ended.header;
+    let (best, last) = (best.as_ref()?, rows.last()?);
+    let metric = |name: &str| last.get(name).unwrap_or(f64::NAN);
+    let mutual_information = last.metrics.iter().filter_map(|(name, value)| {
+        let layer = name.strip_prefix("route/")?.strip_suffix("/mutual_information")?;
+        Some((layer.to_owned(), *value))
+    });
+    Some(Summary {
+        model: recipe.model.name.clone(),
+        data: recipe.data.name.clone(),
+        valid_split: if recipe.data.holdout == 0 { ValidSplit::Test } else { ValidSplit::Holdout },
+        train_images: corpus.train.len(),
+        valid_images: corpus.valid.len(),
+        parameters: cost.parameters,
+        multiply_adds: cost.multiply_adds,
+        epochs: recipe.train.epochs,
+        epochs_done: position.epoch,
+        steps: position.step,
+        batch_size: recipe.train.batch_size,
+        seed: recipe.train.seed,
+        precision: recipe.train.precision,
+        device: device_name(device),
+        threads: tch::get_num_threads() as usize,
+        train_seconds: timing.train,
+        images_per_second: *images as f64 / timing.train,
+        data_wait_fraction: timing.waited / timing.train,
+        train_loss_last: metric("train/loss"),
+        train_accuracy_last: metric("train/accuracy"),
+        valid_loss_last: metric("valid/loss"),
+        valid_accuracy_last: metric("valid/accuracy"),
+        valid_accuracy_best: best.accuracy(),
+        best_epoch: best.epoch,
+        mutual_information: mutual_information.collect(),
+        finished: ended.finished,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    })
+}
+
+/// The name that summaries use: `cpu`, `cuda:0`.
+pub fn device_name(device: Device) -> String {
+    match device {
+        Device::Cpu => "cpu".to_owned(),
+        Device::Cuda(index) => format!("cuda:{index}"),
+        other => format!("{other:?}").to_lowercase(),
+    }
+}
+
+/// Files first: what a person sees has been kept.
+struct Both<'p> {
+    recorder: Recorder,
+    progress: &'p mut dyn Observer,
+}
+
+impl Observer for Both<'_> {
+    fn observe(&mut self, event: &Event<'_>) -> Result<(), Error> {
+        self.recorder.observe(event)?;
+        self.progress.observe(event)
+    }
+}
