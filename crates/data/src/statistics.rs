@@ -42,8 +42,10 @@ fn moments(counts: &[u64; 256]) -> (f32, f32) {
         counts.iter().enumerate().map(|(byte, &count)| count as f64 * value(byte as f64 / 255.0)).sum::<f64>() / total
     };
     let mean = weighted(&|value| value);
-    let std = weighted(&|value| (value - mean).powi(2)).sqrt();
-    (mean as f32, if std > 0.0 { std as f32 } else { 1.0 })
+    // Rounding would give a channel of one value a deviation just above 0.
+    let varies = counts.iter().filter(|&&count| count > 0).count() > 1;
+    let std = if varies { weighted(&|value| (value - mean).powi(2)).sqrt() } else { 1.0 };
+    (mean as f32, std as f32)
 }
 
 #[cfg(test)]
