@@ -133,7 +133,15 @@ impl Checkpoint {
     /// # Errors
     /// A file that is missing, cut short, no checkpoint, or of another version.
     pub fn load(path: &Path) -> Result<Self, Error> {
-        let TensorFile { tensors, metadata } = load_tensors(path)?;
+        Self::of_file(path, load_tensors(path)?)
+    }
+
+    /// A checkpoint from the contents of `path`, already read.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::load`].
+    pub fn of_file(path: &Path, file: TensorFile) -> Result<Self, Error> {
+        let TensorFile { tensors, metadata } = file;
         let (state, weights) = tensors.into_iter().partition(|(name, _)| name.contains('/'));
         let text = metadata.get(HEADER).ok_or_else(|| Error::Corrupt {
             path: path.to_owned(),
@@ -153,16 +161,23 @@ impl Checkpoint {
         &self.path
     }
 
+    /// Fails unless the checkpoint is of the model of that name.
+    ///
+    /// # Errors
+    /// [`Error::OtherModel`].
+    pub fn ensure_model(&self, model: &str) -> Result<(), Error> {
+        if self.header.identity.model == model {
+            return Ok(());
+        }
+        let (path, found) = (self.path.clone(), self.header.identity.model.clone());
+        Err(Error::OtherModel { path, found, expected: model.to_owned() })
+    }
+
     /// Copies the weights into a model of the same kind.
     ///
     /// # Errors
-    /// [`Error::OtherModel`] where the checkpoint is of a model with another name, or the strict comparison of all names
-    /// and shapes finds a difference; nothing is changed then.
-    pub fn restore_weights(&self, model: &str, store: &Store) -> Result<(), Error> {
-        if self.header.identity.model != model {
-            let (path, found) = (self.path.clone(), self.header.identity.model.clone());
-            return Err(Error::OtherModel { path, found, expected: model.to_owned() });
-        }
+    /// All names and shapes that differ; nothing is changed then.
+    pub fn restore_weights(&self, store: &Store) -> Result<(), Error> {
         Ok(store.copy_from(&self.weights, &self.path)?)
     }
 
@@ -195,6 +210,11 @@ impl Checkpoint {
             message: format!("`{name}` is missing: the state of another optimiser?"),
         })
     }
+}
+
+/// Whether the contents of a file are a checkpoint, not weights alone.
+pub fn is_checkpoint(file: &TensorFile) -> bool {
+    file.metadata.contains_key(HEADER)
 }
 
 /// What every format of header has.

@@ -69,6 +69,20 @@ impl Corpus {
         }
     }
 
+    /// Fails unless a network of `identity` can be judged by these images.
+    ///
+    /// # Errors
+    /// [`Error::OtherData`] where channels, size or classes differ.
+    pub fn ensure_fits(&self, identity: &Identity, recipe: &Recipe) -> Result<(), Error> {
+        let here = self.identity(recipe);
+        let describe = |of: &Identity| format!("{0}x{0}x{1}, {2} classes", of.size, of.channels, of.classes.len());
+        if (here.size, here.channels, &here.classes) == (identity.size, identity.channels, &identity.classes) {
+            return Ok(());
+        }
+        let (found, expected) = (describe(&here), describe(identity));
+        Err(Error::OtherData { data: recipe.data.name.clone(), found, expected })
+    }
+
     /// Shuffled, augmented batches of the training images. A last part of a batch is dropped where there is a whole one:
     /// a batch of a few images would have poor statistics.
     ///

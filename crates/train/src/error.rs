@@ -92,11 +92,37 @@ pub enum Error {
         /// The model asked for.
         expected: String,
     },
+    /// A run has not come far enough.
+    #[error("{} has no {missing} yet: its first epoch is not complete, continue it with --resume", path.display())]
+    NoCheckpoint {
+        /// The run folder.
+        path: PathBuf,
+        /// The file that is missing.
+        missing: &'static str,
+    },
+    /// Something to classify cannot be read, or is not of a form that the network takes.
+    #[error("{}: {message}", path.display())]
+    Input {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what was expected.
+        message: String,
+    },
     /// There is nothing to train on, to evaluate on or to classify.
     #[error("{what}: no images, expected at least one")]
     NoImages {
         /// The data set, or whatever should have held them.
         what: String,
+    },
+    /// The data set is not the one that a network was trained on.
+    #[error("{data}: images of {found}, expected the {expected} that the checkpoint was trained on")]
+    OtherData {
+        /// The data set.
+        data: String,
+        /// Its images and classes.
+        found: String,
+        /// Those of the checkpoint.
+        expected: String,
     },
     /// The networks take square images.
     #[error("{data}: images of {height}x{width}, expected as many rows as columns")]

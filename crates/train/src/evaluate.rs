@@ -1,5 +1,6 @@
 //! How good a model is on images it did not learn from, and how it routes them.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use mp_data::Loader;
@@ -10,9 +11,12 @@ use serde::Serialize;
 use tch::{Device, Kind, Reduction, Tensor};
 
 use crate::Error;
+use crate::corpus::Corpus;
 use crate::images::to_device;
 use crate::learner::{correct, forward};
 use crate::recipe::Precision;
+use crate::run_folder::RunFolder;
+use crate::trained::{Trained, Which};
 
 /// What an evaluation found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -78,4 +82,18 @@ pub fn evaluate(
         loss: loss.double_value(&[]) / images as f64,
         layers: routes.map(|routes| routes.finish()).transpose()?.unwrap_or_default(),
     })
+}
+
+/// Evaluates a checkpoint of a run on the run's validation images; `cache` is the folder of downloaded data sets.
+///
+/// # Errors
+/// As [`Trained::of_run`] and [`evaluate`]; data that is missing or has changed its classes.
+pub fn of_run(folder: &RunFolder, which: Which, cache: &Path) -> Result<Evaluation, Error> {
+    let recipe = folder.recipe()?;
+    let trained = Trained::of_run(folder, which)?;
+    let corpus = Corpus::open(&recipe, cache)?;
+    corpus.ensure_fits(&trained.identity, &recipe)?;
+    let loader = corpus.valid_loader(&recipe)?;
+    let (classes, device) = (trained.identity.classes.len(), trained.device());
+    evaluate(&trained.model, &loader, classes, recipe.train.precision, device, &AtomicBool::new(false))
 }

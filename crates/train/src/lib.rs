@@ -1,6 +1,7 @@
 //! Training multi-path networks: recipes, optimisers, checkpoints, metrics and the loop.
 
 pub mod atomic;
+pub mod benchmark;
 pub mod checkpoint;
 pub mod corpus;
 mod error;
@@ -12,9 +13,11 @@ pub mod loss;
 pub mod metrics;
 pub mod observer;
 pub mod optim;
+pub mod predict;
 pub mod progress;
 pub mod recipe;
 pub mod recorder;
+pub mod report;
 pub mod run;
 pub mod run_folder;
 pub mod running;
@@ -22,6 +25,7 @@ pub mod schedule;
 pub mod seed;
 pub mod summary;
 pub mod timing;
+pub mod trained;
 pub mod trainer;
 
 pub use error::Error;

@@ -76,7 +76,8 @@ impl<'a> Trainer<'a> {
         let path = checkpoint::last(checkpoints);
         if path.exists() {
             let checkpoint = Checkpoint::load(&path)?;
-            checkpoint.restore_weights(&self.header.identity.model, self.learner.store())?;
+            checkpoint.ensure_model(&self.header.identity.model)?;
+            checkpoint.restore_weights(self.learner.store())?;
             checkpoint.restore_state(self.learner.optimiser_state())?;
             self.running = Running::restore(&checkpoint)?;
             self.header = checkpoint.header;
