@@ -13,7 +13,10 @@ fn main() {
     cc::Build::new()
         .cpp(true)
         .std("c++20")
-        .files(["cpp/autocast.cpp"])
+        .files(["cpp/autocast.cpp", "cpp/kernels.cpp", "cpp/mix.cpp"])
+        // `#pragma omp simd` alone, without the OpenMP runtime: threads are libtorch's.
+        .flag("-fopenmp-simd")
+        .opt_level(3)
         .flag("-isystem")
         .flag(include.to_string_lossy().as_ref())
         .flag("-isystem")

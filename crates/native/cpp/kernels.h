@@ -1,0 +1,32 @@
+// The loops over numbers, free of libtorch, so that they are compiled once for each level of vector instructions.
+
+#pragma once
+
+#include <cstdint>
+
+namespace mp {
+
+constexpr int kMaxPaths = 8;
+
+// The upper half of a float; arithmetic happens in float32.
+struct bf16 {
+  uint16_t bits;
+};
+
+// Y_j = sum_i g_ij X_i for one sample: `count` numbers from `offset` on in every source and target; `g` is [S, T].
+void mix_sample(const float* const* x, float* const* y, const float* g, int sources, int targets, int64_t offset,
+                int64_t count);
+void mix_sample(const double* const* x, double* const* y, const double* g, int sources, int targets, int64_t offset,
+                int64_t count);
+void mix_sample(const bf16* const* x, bf16* const* y, const float* g, int sources, int targets, int64_t offset,
+                int64_t count);
+
+// dX_i = sum_j g_ij dY_j and dg_ij = <X_i, dY_j> for one sample.
+void mix_sample_gradients(const float* const* x, const float* const* dy, float* const* dx, const float* g, float* dg,
+                          int sources, int targets, int64_t offset, int64_t count);
+void mix_sample_gradients(const double* const* x, const double* const* dy, double* const* dx, const double* g,
+                          double* dg, int sources, int targets, int64_t offset, int64_t count);
+void mix_sample_gradients(const bf16* const* x, const bf16* const* dy, bf16* const* dx, const float* g, float* dg,
+                          int sources, int targets, int64_t offset, int64_t count);
+
+}  // namespace mp
