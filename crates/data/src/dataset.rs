@@ -16,7 +16,7 @@ pub struct ImageShape {
 impl ImageShape {
     /// Bytes of one image, `H * W * C`.
     pub fn len(&self) -> usize {
-        self.height * self.width * self.channels
+        self.height.saturating_mul(self.width).saturating_mul(self.channels)
     }
 
     /// Whether an image has no pixels at all.

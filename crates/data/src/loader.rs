@@ -126,7 +126,8 @@ impl Loader {
             seed: config.seed,
             pool,
         };
-        Ok(Self { shared: Arc::new(shared), prefetch: config.prefetch })
+        // No epoch has more batches than this, and a queue takes its memory at once.
+        Ok(Self { shared: Arc::new(shared), prefetch: config.prefetch.min(batches) })
     }
 
     /// The data set that is served.

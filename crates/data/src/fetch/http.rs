@@ -8,6 +8,7 @@ use std::time::Duration;
 use ureq::Agent;
 use ureq::http::StatusCode;
 use ureq::http::header::{CONTENT_RANGE, RANGE};
+use ureq::tls::{RootCerts, TlsConfig};
 
 use super::{cannot, content};
 use crate::manifest::Download;
@@ -17,7 +18,10 @@ const CONNECTIONS: usize = 8;
 
 /// The client for all downloads: no limit on the whole, which may be long, but on every silence.
 pub(super) fn agent() -> Agent {
+    // The system's certificates, so that a company's own authority is trusted as it is everywhere else on the machine.
+    let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
     Agent::config_builder()
+        .tls_config(tls)
         .timeout_connect(Some(Duration::from_secs(20)))
         .timeout_recv_response(Some(Duration::from_secs(30)))
         .timeout_per_read(Some(Duration::from_secs(30)))

@@ -92,6 +92,9 @@ fn fetch_manifest(
             Err(reason) => attempts.push(format!("{source}: {reason}")),
         }
     }
+    // What has been downloaded stays for the next attempt; empty folders would only puzzle.
+    let _ = fs::remove_dir_all(&ready);
+    let _ = fs::remove_dir(&downloads).and_then(|()| fs::remove_dir(&work));
     Err(Error::Fetch {
         name: manifest.name.clone(),
         attempts: attempts.join("; "),

@@ -258,6 +258,7 @@ fn when_nothing_works_one_message_says_all() {
          t10k-labels-idx1-ubyte into {folder}"
     );
     assert!(message.starts_with(&begin) && message.ends_with(&end) && !message.contains('\n'), "{message}");
+    assert!(!cache.path().join("tiny").exists() && !cache.path().join("tiny.partial").exists());
 }
 
 #[test]

@@ -24,9 +24,6 @@ pub struct AugmentConfig {
 }
 
 impl AugmentConfig {
-    /// No change at all.
-    pub const OFF: Self = Self { pad: 0, flip: false, cutout: 0 };
-
     pub(super) fn check(&self, shape: ImageShape) -> Result<(), Error> {
         let side = shape.height.min(shape.width);
         if self.pad >= side {
@@ -191,7 +188,7 @@ mod tests {
             let draw = |config| Draw::new(&config, shape, 5, 6, index);
             let (all, plain) = (
                 draw(AugmentConfig { pad: 4, flip: true, cutout: 8 }),
-                draw(AugmentConfig { pad: 4, ..AugmentConfig::OFF }),
+                draw(AugmentConfig { pad: 4, ..AugmentConfig::default() }),
             );
             assert_eq!((all.top, all.left), (plain.top, plain.left));
         }
@@ -201,11 +198,11 @@ mod tests {
     fn what_does_not_fit_is_refused() {
         for (config, message) in [
             (
-                AugmentConfig { pad: 3, ..AugmentConfig::OFF },
+                AugmentConfig { pad: 3, ..AugmentConfig::default() },
                 "augment.pad is 3: expected less than 3, the side of images of 3x3x1, or nothing of them may be left",
             ),
             (
-                AugmentConfig { cutout: 4, ..AugmentConfig::OFF },
+                AugmentConfig { cutout: 4, ..AugmentConfig::default() },
                 "augment.cutout is 4: expected at most 3, the side of images of 3x3x1",
             ),
         ] {

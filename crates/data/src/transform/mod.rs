@@ -36,7 +36,7 @@ impl Pipeline {
         if let Some(augment) = &augment {
             augment.check(shape)?;
         }
-        let augment = augment.filter(|augment| *augment != AugmentConfig::OFF);
+        let augment = augment.filter(|augment| *augment != AugmentConfig::default());
         Ok(Self { shape, normalise: Normalise::new(shape.channels, mean, std)?, augment, seed })
     }
 
