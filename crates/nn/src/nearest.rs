@@ -1,18 +1,19 @@
 //! "Did you mean": the candidates nearest to a misspelt word.
 
-/// At most `n` of the candidates, the most similar to `word` first; none that is not similar at all.
+/// At most `n` of the candidates that are within about a third of the word's length in edits (a swap of neighbours is
+/// one), the nearest first and otherwise in their own order.
 ///
 /// ```
-/// let names = mp_nn::nearest::nearest("resnet2O_x3", ["vgg13", "resnet20_x3", "resnet20"], 2);
+/// let names = mp_nn::nearest::nearest("resnet2O_x3", ["vgg13", "resnet20", "resnet20_x3"], 2);
 /// assert_eq!(names, ["resnet20_x3", "resnet20"]);
 /// ```
 pub fn nearest<S: AsRef<str>>(word: &str, candidates: impl IntoIterator<Item = S>, n: usize) -> Vec<String> {
-    const SIMILAR: f64 = 0.6;
-    let mut scored: Vec<(f64, String)> = candidates
+    let most = word.chars().count() / 3 + 1;
+    let mut near: Vec<(usize, String)> = candidates
         .into_iter()
-        .map(|c| (strsim::jaro_winkler(word, c.as_ref()), c.as_ref().to_owned()))
-        .filter(|(score, _)| *score >= SIMILAR)
+        .map(|c| (strsim::osa_distance(word, c.as_ref()), c.as_ref().to_owned()))
+        .filter(|(edits, _)| *edits <= most)
         .collect();
-    scored.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
-    scored.into_iter().take(n).map(|(_, name)| name).collect()
+    near.sort_by_key(|(edits, _)| *edits);
+    near.into_iter().take(n).map(|(_, name)| name).collect()
 }

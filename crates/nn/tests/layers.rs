@@ -1,0 +1,147 @@
+//! Layers against numbers worked by hand and against PyTorch's defaults.
+
+use mp_nn::{
+    BatchNorm2dConfig, Conv2dConfig, Device, Dropout, Kind, LinearConfig, Mode, Module, Store, Tensor, WeightInit,
+    global_avg_pool, max_pool2d,
+};
+
+const CPU: (Kind, Device) = (Kind::Float, Device::Cpu);
+
+fn values(t: &Tensor) -> Vec<f64> {
+    Vec::try_from(t.to_kind(Kind::Double).contiguous().view(-1)).unwrap()
+}
+
+fn fill(store: &Store, name: &str, numbers: &[f32]) {
+    let entry = store.entries().into_iter().find(|e| e.name == name).unwrap();
+    let _no_grad = tch::no_grad_guard();
+    let size = entry.tensor.size();
+    entry.tensor.shallow_clone().copy_(&Tensor::from_slice(numbers).reshape(size));
+}
+
+#[test]
+fn convolution_by_hand() {
+    // One 2x2 kernel [[1, 2], [3, 4]] and bias 10 on the image [[1, 0, 2], [0, 1, 0], [3, 0, 1]]:
+    // 1·1 + 4·1 = 5, 2·2 + 3·1 = 7 / 2·1 + 3·3 = 11, 1·1 + 4·1 = 5, each + 10.
+    let store = Store::new(Device::Cpu, 0);
+    let conv = Conv2dConfig::new(1, 1, 2).build(&store.root()).unwrap();
+    fill(&store, "weight", &[1.0, 2.0, 3.0, 4.0]);
+    fill(&store, "bias", &[10.0]);
+    let image = Tensor::from_slice(&[1.0f32, 0.0, 2.0, 0.0, 1.0, 0.0, 3.0, 0.0, 1.0]).view([1, 1, 3, 3]);
+    assert_eq!(values(&conv.forward(&image, Mode::Eval)), [15.0, 17.0, 21.0, 15.0]);
+}
+
+#[test]
+fn dense_by_hand() {
+    // [[1, 2], [0, -1]] (3, 4) + (0.5, 1) = (11.5, -3).
+    let store = Store::new(Device::Cpu, 0);
+    let dense = LinearConfig::new(2, 2).build(&store.root()).unwrap();
+    fill(&store, "weight", &[1.0, 2.0, 0.0, -1.0]);
+    fill(&store, "bias", &[0.5, 1.0]);
+    let x = Tensor::from_slice(&[3.0f32, 4.0]).view([1, 2]);
+    assert_eq!(values(&dense.forward(&x, Mode::Eval)), [11.5, -3.0]);
+}
+
+#[test]
+fn batch_norm_by_hand() {
+    // Values 1, 3, 5, 7: mean 4, variance 5 (biased), 20/3 (unbiased). Training gives (x - 4) / sqrt(5); the running
+    // statistics become 0.9·0 + 0.1·4 = 0.4 and 0.9·1 + 0.1·20/3 = 1.5667, which evaluation then uses.
+    let store = Store::with_kind(Device::Cpu, Kind::Double, 0);
+    let norm = BatchNorm2dConfig { eps: 1e-12, ..BatchNorm2dConfig::new(1) }.build(&store.root()).unwrap();
+    let x = Tensor::from_slice(&[1.0, 3.0, 5.0, 7.0]).view([2, 1, 1, 2]);
+    let close = |found: &[f64], expected: &[f64]| {
+        assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-9), "{found:?} is not {expected:?}");
+    };
+    let root5 = 5f64.sqrt();
+    close(&values(&norm.forward(&x, Mode::Train)), &[-3.0 / root5, -1.0 / root5, 1.0 / root5, 3.0 / root5]);
+    let of = |name: &str| values(&store.entries().into_iter().find(|e| e.name == name).unwrap().tensor);
+    close(&of("running_mean"), &[0.4]);
+    close(&of("running_var"), &[0.9 + 2.0 / 3.0]);
+    assert_eq!(of("num_batches_tracked"), [1.0]);
+    let deviation = (0.9 + 2.0 / 3.0f64).sqrt();
+    close(&values(&norm.forward(&x, Mode::Eval)), &[1.0, 3.0, 5.0, 7.0].map(|v| (v - 0.4) / deviation));
+    assert_eq!(of("num_batches_tracked"), [1.0]);
+}
+
+#[test]
+fn pools_by_hand() {
+    let x = Tensor::from_slice(&[1.0f32, 2.0, 5.0, 3.0, 4.0, 0.0, -1.0, 7.0]).view([1, 1, 2, 4]);
+    assert_eq!(values(&max_pool2d(&x, 2, 2, 0)), [4.0, 7.0]);
+    assert_eq!(values(&global_avg_pool(&x)), [21.0 / 8.0]);
+}
+
+#[test]
+fn dropout_keeps_the_mean_in_training_and_everything_in_evaluation() {
+    let x = Tensor::ones([100_000], CPU);
+    let dropout = Dropout::new(0.25).unwrap();
+    let kept = values(&dropout.forward(&x, Mode::Train));
+    assert!(kept.iter().all(|v| *v == 0.0 || (*v - 4.0 / 3.0).abs() < 1e-6));
+    // The share of zeros deviates by sqrt(0.25·0.75 / 100,000) = 0.0014; seven deviations.
+    let zeros = kept.iter().filter(|v| **v == 0.0).count() as f64 / kept.len() as f64;
+    assert!((zeros - 0.25).abs() < 0.01, "{zeros}");
+    assert_eq!(values(&dropout.forward(&x, Mode::Eval)).iter().sum::<f64>(), 100_000.0);
+    assert_eq!(
+        Dropout::new(1.0).unwrap_err().to_string(),
+        "dropout probability: expected 0 up to, not including, 1, found 1"
+    );
+}
+
+#[test]
+fn starting_values_have_pytorchs_ranges() {
+    // tch starts these 2.45 times too wide, and the scale of a norm at random.
+    let store = Store::new(Device::Cpu, 3);
+    let root = store.root();
+    Conv2dConfig::new(16, 64, 3).build(&(&root / "conv")).unwrap();
+    let normal = Conv2dConfig { init: WeightInit::KaimingNormalFanOut, ..Conv2dConfig::new(16, 64, 3) };
+    normal.build(&(&root / "normal")).unwrap();
+    LinearConfig::new(400, 100).build(&(&root / "dense")).unwrap();
+    BatchNorm2dConfig::new(8).build(&(&root / "norm")).unwrap();
+    let of = |name: &str| values(&store.entries().into_iter().find(|e| e.name == name).unwrap().tensor);
+    for (name, fan_in) in [("conv.weight", 144.0), ("conv.bias", 144.0), ("dense.weight", 400.0), ("dense.bias", 400.0)]
+    {
+        let bound = 1.0 / f64::sqrt(fan_in);
+        let largest = of(name).iter().fold(0.0, |m: f64, v| m.max(v.abs()));
+        assert!(largest <= bound && largest > 0.9 * bound, "{name}: {largest} of {bound}");
+    }
+    // Deviation of a uniform variable: bound / sqrt(3); of the normal one: sqrt(2 / (64·9)). 9,216 draws: 0.7% each.
+    let deviation = |v: Vec<f64>| (v.iter().map(|x| x * x).sum::<f64>() / v.len() as f64).sqrt();
+    let near = |found: f64, expected: f64| assert!((found / expected - 1.0).abs() < 0.04, "{found}, not {expected}");
+    near(deviation(of("conv.weight")), 1.0 / 12.0 / 3f64.sqrt());
+    near(deviation(of("normal.weight")), (2.0 / 576f64).sqrt());
+    assert!(of("norm.weight").iter().all(|v| *v == 1.0) && of("norm.bias").iter().all(|v| *v == 0.0));
+}
+
+#[test]
+fn the_meter_counts_what_runs_and_only_while_it_runs() {
+    // 3x3 from 4 to 8 channels on 5x5, groups of 2: 8·5·5·(4/2·9) = 3,600 for each image; dense 10 to 3: 30.
+    let store = Store::new(Device::Cpu, 0);
+    let conv =
+        Conv2dConfig { padding: 1, groups: 2, ..Conv2dConfig::new(4, 8, 3) }.build(&(&store.root() / "a")).unwrap();
+    let dense = LinearConfig::new(10, 3).build(&(&store.root() / "b")).unwrap();
+    let meter = store.meter();
+    let run = || {
+        conv.forward(&Tensor::zeros([2, 4, 5, 5], CPU), Mode::Eval);
+        dense.forward(&Tensor::zeros([1, 10], CPU), Mode::Eval);
+    };
+    assert_eq!(meter.measure(run).1, 2 * 3600 + 30);
+    run();
+    assert_eq!(meter.measure(|| ()).1, 0);
+}
+
+#[test]
+fn sizes_out_of_range_are_refused() {
+    let root = Store::new(Device::Cpu, 0).root();
+    let refusal = |config: Conv2dConfig| config.build(&(&root / "stem")).unwrap_err().to_string();
+    assert_eq!(
+        refusal(Conv2dConfig::new(0, 8, 3)),
+        "in_channels of the convolution `stem`: expected at least 1, found 0"
+    );
+    assert_eq!(
+        refusal(Conv2dConfig { groups: 3, ..Conv2dConfig::new(6, 8, 3) }),
+        "groups of the convolution `stem`: expected a divisor of 6 and 8, found 3"
+    );
+    let norm = BatchNorm2dConfig { momentum: 1.5, ..BatchNorm2dConfig::new(4) };
+    assert_eq!(
+        norm.build(&(&root / "bn")).unwrap_err().to_string(),
+        "momentum of the batch-norm `bn`: expected 0 to 1, found 1.5"
+    );
+}

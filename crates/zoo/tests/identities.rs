@@ -1,0 +1,105 @@
+//! What must hold between models that differ only in how their paths are joined.
+
+use mp_nn::{Device, Kind, Mode, Store, Tensor};
+use mp_routing::{Form, Merge, MixerConfig, Split};
+use mp_zoo::{InputSize, Model, ModelOptions, Positions, RoutingConfig};
+
+const INPUT: InputSize = InputSize { channels: 3, size: 16, classes: 10 };
+
+fn build(name: &str, routing: RoutingConfig) -> (Store, Model) {
+    let store = Store::with_kind(Device::Cpu, Kind::Double, 7);
+    let model = mp_zoo::build(name, &ModelOptions { input: INPUT, routing }, &store.root()).unwrap();
+    (store, model)
+}
+
+fn images() -> Tensor {
+    (Tensor::arange(2 * 3 * 16 * 16, (Kind::Double, Device::Cpu)) * 0.7).sin().reshape([2, 3, 16, 16])
+}
+
+fn assert_same(a: &Tensor, b: &Tensor) {
+    let difference = (a - b).abs().max().double_value(&[]);
+    assert!(difference < 1e-12, "largest difference {difference}");
+}
+
+#[test]
+fn identity_weights_are_independent_paths() {
+    // Starting values depend on names alone, so the same seed gives both models the same blocks.
+    let routing = RoutingConfig { mixer: MixerConfig::Identity, ..Default::default() };
+    let routed = build("resnet20_w4_x3_cc", routing).1.forward(&images(), Mode::Train);
+    let unrouted = build("resnet20_w4_x3", RoutingConfig::default()).1.forward(&images(), Mode::Train);
+    assert_same(&routed.logits, &unrouted.logits);
+    assert_eq!((routed.trace.layers.len(), unrouted.trace.layers.len()), (3, 0));
+}
+
+#[test]
+fn uniform_weights_before_every_block_end_the_differences_between_paths() {
+    // From the last mix on, all paths get the same input: with the blocks' own weights made equal, so are the outputs.
+    let routing = RoutingConfig { mixer: MixerConfig::Uniform, positions: Positions::Blocks, ..Default::default() };
+    let (store, model) = build("resnet20_w4_x2_cc", routing);
+    let _no_grad = tch::no_grad_guard();
+    let entries = store.entries();
+    for entry in entries.iter().filter(|e| !e.name.starts_with("stem") && e.name.contains("path2")) {
+        let first = entry.name.replace("path2", "path1");
+        let source = entries.iter().find(|e| e.name == first).unwrap();
+        entry.tensor.shallow_clone().copy_(&source.tensor);
+    }
+    let output = model.forward(&images(), Mode::Eval);
+    assert_same(&output.paths[0], &output.paths[1]);
+}
+
+#[test]
+fn both_forms_of_cross_prediction_agree() {
+    let of = |form| {
+        build("base_cnn_w4_x3_cp", RoutingConfig { form, ..Default::default() }).1.forward(&images(), Mode::Train)
+    };
+    assert_same(&of(Form::Direct).logits, &of(Form::Gated).logits);
+}
+
+#[test]
+fn a_member_of_an_ensemble_is_the_single_network() {
+    let (ensemble_store, ensemble) = build("resnet20_w4_e2", RoutingConfig::default());
+    let (single_store, single) = build("resnet20_w4", RoutingConfig::default());
+    let _no_grad = tch::no_grad_guard();
+    let entries = ensemble_store.entries();
+    for entry in single_store.entries() {
+        let of_member = format!("member2.{}", entry.name);
+        let source = entries.iter().find(|e| e.name == of_member).unwrap();
+        entry.tensor.shallow_clone().copy_(&source.tensor);
+    }
+    let output = ensemble.forward(&images(), Mode::Eval);
+    assert_same(&output.paths[1], &single.forward(&images(), Mode::Eval).logits);
+    let mean = (output.paths[0].softmax(1, None) + output.paths[1].softmax(1, None)) / 2.0;
+    assert_same(&output.logits.softmax(1, None), &mean);
+}
+
+#[test]
+fn positions_and_split_decide_what_is_traced() {
+    let traced = |routing| {
+        let output = build("resnet20_w4_x2_cc", routing).1.forward(&images(), Mode::Eval);
+        output.trace.layers.iter().map(|l| l.name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(traced(RoutingConfig::default()), ["stage1", "stage2", "stage3"]);
+    let list = Positions::List(vec!["stage3".into(), "stage1.2".into()]);
+    let routing = RoutingConfig { positions: list, split: Split::Gated, ..Default::default() };
+    assert_eq!(traced(routing), ["split", "stage1.2", "stage3"]);
+    let blocks = traced(RoutingConfig { positions: Positions::Blocks, ..Default::default() });
+    assert_eq!((blocks.len(), blocks[1].as_str()), (9, "stage1.1"));
+}
+
+#[test]
+fn merged_probabilities_are_the_mean_of_the_paths() {
+    let routing = RoutingConfig { merge: Merge::Probabilities, ..Default::default() };
+    let output = build("base_cnn_w4_x2", routing).1.forward(&images(), Mode::Eval);
+    let mean = (output.paths[0].softmax(1, None) + output.paths[1].softmax(1, None)) / 2.0;
+    assert_same(&output.logits.softmax(1, None), &mean);
+}
+
+#[test]
+fn routing_config_reads_from_toml() {
+    let text = "positions = [\"stage2\"]\nsplit = \"gated\"\n[mixer]\nkind = \"gate\"\ntemperature = 0.5";
+    let routing: RoutingConfig = toml::from_str(text).unwrap();
+    assert_eq!(routing.positions, Positions::List(vec!["stage2".into()]));
+    assert_eq!(toml::from_str::<RoutingConfig>(&toml::to_string(&routing).unwrap()).unwrap(), routing);
+    let error = toml::from_str::<RoutingConfig>("positions = \"stage\"").unwrap_err();
+    assert!(error.message().contains("expected \"stages\", \"blocks\" or a list"), "{error}");
+}
