@@ -119,8 +119,8 @@ fn the_meter_counts_what_runs_and_only_while_it_runs() {
     let dense = LinearConfig::new(10, 3).build(&(&store.root() / "b")).unwrap();
     let meter = store.meter();
     let run = || {
-        conv.forward(&Tensor::zeros([2, 4, 5, 5], CPU), Mode::Eval);
-        dense.forward(&Tensor::zeros([1, 10], CPU), Mode::Eval);
+        let _ = conv.forward(&Tensor::zeros([2, 4, 5, 5], CPU), Mode::Eval);
+        let _ = dense.forward(&Tensor::zeros([1, 10], CPU), Mode::Eval);
     };
     assert_eq!(meter.measure(run).1, 2 * 3600 + 30);
     run();

@@ -46,9 +46,9 @@ fn values_depend_on_seed_and_name_alone() {
 fn only_parameters_are_trained() {
     let store = Store::new(Device::Cpu, 0);
     let root = store.root();
-    root.parameter("a", &[2, 3], Init::Ones, Role::Weight).unwrap();
-    root.buffer("b", &[4], Init::Zeros).unwrap();
-    root.counter("c").unwrap();
+    let _ = root.parameter("a", &[2, 3], Init::Ones, Role::Weight).unwrap();
+    let _ = root.buffer("b", &[4], Init::Zeros).unwrap();
+    let _ = root.counter("c").unwrap();
     assert_eq!(store.parameter_count(), 6);
     assert_eq!(store.parameters().iter().map(|e| e.name.as_str()).collect::<Vec<_>>(), ["a"]);
     assert_eq!(store.entries().iter().map(|e| e.tensor.requires_grad()).collect::<Vec<_>>(), [true, false, false]);
