@@ -63,7 +63,8 @@ fn open_known(manifest: &Manifest, cache_dir: &Path) -> Result<Splits, Error> {
         return splits(&manifest.name, Format::Digits, manifest.classes.clone(), train, test);
     }
     let folders = places(manifest, cache_dir);
-    let Some(folder) = folders.iter().find(|folder| folder.is_dir()) else {
+    let Some(folder) = folders.iter().find(|folder| folder.read_dir().is_ok_and(|mut inside| inside.next().is_some()))
+    else {
         let looked_in = folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(" and ");
         return Err(Error::NotFetched { name: manifest.name.clone(), looked_in });
     };

@@ -170,6 +170,8 @@ fn what_is_no_folder_is_refused_by_kind() {
         message("fashionmnist"),
         "unknown data set `fashionmnist`: did you mean `fashion-mnist`? Or give the path of a folder"
     );
+    // An empty folder is as good as none.
+    fs::create_dir(cache.path().join("cifar10")).unwrap();
     assert_eq!(
         message("cifar10"),
         "`cifar10` is not downloaded (looked in CACHE/cifar10): run `mp-train data fetch cifar10`"
