@@ -5,8 +5,9 @@ use tch::Tensor;
 /// `Y_j = sum_i g_ij X_i`: S sources `[B, C, H, W]` (or `[B, C]`) and weights `[B, S, T]` to T targets of the sources'
 /// shape, element type and memory layout.
 ///
-/// Weights are brought to the sources' element type. A target costs one multiplication and S - 1 multiply-adds into the
-/// same memory; no product `g_ij X_i` is kept.
+/// On the CPU all targets are made in one pass over the sources (`mp_native::mix`), with sums in float32 at least. On
+/// other devices and for other element types a target costs one multiplication and S - 1 multiply-adds into the same
+/// memory, in the sources' element type; no product `g_ij X_i` is kept.
 ///
 /// ```
 /// use mp_nn::Tensor;
@@ -21,6 +22,14 @@ use tch::Tensor;
 /// # Panics
 /// If there are no sources, or the weights are not `[B, S, T]` for them.
 pub fn mix(xs: &[Tensor], weights: &Tensor) -> Vec<Tensor> {
+    match mp_native::mix(xs, weights) {
+        Ok(ys) => ys,
+        Err(_) => composed(xs, weights),
+    }
+}
+
+/// The mixing as tensor operations, for what the fused one does not take.
+fn composed(xs: &[Tensor], weights: &Tensor) -> Vec<Tensor> {
     let weights = weights.to_kind(xs[0].kind());
     (0..weights.size()[2]).map(|j| weighted_sum(xs, &weights.select(2, j))).collect()
 }
@@ -56,6 +65,27 @@ mod tests {
             Tensor::einsum("bst,sbchw->tbchw", &[weights.shallow_clone(), Tensor::stack(&xs, 0)], None::<&[i64]>);
         for (j, y) in mix(&xs, &weights).iter().enumerate() {
             assert!(y.allclose(&definition.get(j as i64), 1e-12, 1e-12, false));
+        }
+    }
+
+    #[test]
+    fn fused_and_composed_agree() {
+        for kind in [Kind::Double, Kind::Float] {
+            let (xs, weights) = sample(kind);
+            for (fused, composed) in mix(&xs, &weights).iter().zip(composed(&xs, &weights)) {
+                assert!(fused.allclose(&composed, 1e-5, 1e-6, false));
+            }
+        }
+    }
+
+    #[test]
+    fn half_precision_is_composed() {
+        let (xs, weights) = sample(Kind::Float);
+        let halves: Vec<Tensor> = xs.iter().map(|x| x.to_kind(Kind::Half)).collect();
+        assert!(!mp_native::can_mix(&halves, 2));
+        for (half, float) in mix(&halves, &weights).iter().zip(mix(&xs, &weights)) {
+            assert_eq!(half.kind(), Kind::Half);
+            assert!(half.to_kind(Kind::Float).allclose(&float, 1e-2, 1e-2, false));
         }
     }
 
