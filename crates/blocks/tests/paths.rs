@@ -1,0 +1,180 @@
+//! Layers of parallel paths: what must hold between the ways of joining them, and what a layer refuses.
+
+use mp_blocks::{
+    BasicBlockConfig, BlockConfig, BottleneckConfig, ConvBlockConfig, CrossingConfig, DenseBlockConfig, Entry, Paths,
+    PathsConfig, Pool,
+};
+use mp_nn::{Device, Kind, Mode, Store, Tensor};
+use mp_routing::{Form, MixerConfig, Trace};
+
+fn pattern(shape: &[i64], phase: f64) -> Tensor {
+    let count: i64 = shape.iter().product();
+    (Tensor::arange(count, (Kind::Double, Device::Cpu)) * 0.7 + phase).sin().reshape(shape)
+}
+
+/// One of each kind, from 4 channels, with the shape of its input.
+fn blocks() -> Vec<(BlockConfig, Vec<i64>)> {
+    let maps = vec![3, 4, 8, 8];
+    vec![
+        (BlockConfig::Conv(ConvBlockConfig { pool: Pool::GlobalAverage, ..ConvBlockConfig::new(4, 6) }), maps.clone()),
+        (BlockConfig::Basic(BasicBlockConfig { in_channels: 4, out_channels: 6, stride: 2 }), maps.clone()),
+        (BlockConfig::Basic(BasicBlockConfig { in_channels: 4, out_channels: 4, stride: 1 }), maps.clone()),
+        (BlockConfig::Bottleneck(BottleneckConfig { in_channels: 4, width: 2, stride: 2 }), maps),
+        (BlockConfig::Dense(DenseBlockConfig { in_features: 4, out_features: 6, dropout: 0.0 }), vec![3, 4]),
+    ]
+}
+
+fn build(block: &BlockConfig, paths: usize, crossing: CrossingConfig) -> (Store, Paths) {
+    let store = Store::with_kind(Device::Cpu, Kind::Double, 1);
+    let layer = PathsConfig { block: block.clone(), paths, crossing }.build(&store.root(), "layer").unwrap();
+    (store, layer)
+}
+
+fn forward(layer: &Paths, xs: &[Tensor]) -> Vec<Tensor> {
+    layer.forward(xs, Mode::Train, &mut Trace::new())
+}
+
+fn assert_same(a: &[Tensor], b: &[Tensor]) {
+    assert_eq!(a.len(), b.len());
+    for (a, b) in a.iter().zip(b) {
+        assert_eq!(a.size(), b.size());
+        let difference = (a - b).abs().max().double_value(&[]);
+        assert!(difference < 1e-12, "largest difference {difference}");
+    }
+}
+
+/// Copies the numbers of `from` to `to`, by the names that `rename` gives them in `to`.
+fn copy_numbers(from: &Store, to: &Store, rename: impl Fn(&str) -> String) {
+    let _no_grad = tch::no_grad_guard();
+    let targets = to.entries();
+    for source in from.entries() {
+        let name = rename(&source.name);
+        if let Some(target) = targets.iter().find(|t| t.name == name) {
+            target.tensor.shallow_clone().copy_(&source.tensor);
+        }
+    }
+}
+
+#[test]
+fn one_path_is_the_plain_block() {
+    for (block, shape) in blocks() {
+        let store = Store::with_kind(Device::Cpu, Kind::Double, 1);
+        let plain = block.build(&store.root(), Entry::Own).unwrap();
+        let (_, layer) = build(&block, 1, CrossingConfig::None);
+        let x = pattern(&shape, 0.0);
+        assert_same(&forward(&layer, &[x.shallow_clone()]), &[plain.forward(&x, Mode::Train)]);
+    }
+}
+
+#[test]
+fn one_path_predicted_with_weight_one_is_the_plain_block() {
+    // A gate over a single target is 1, so the prediction is the block's own entry, once they share their numbers.
+    for (block, shape) in blocks() {
+        for form in [Form::Direct, Form::Gated] {
+            let (plain_store, plain) = build(&block, 1, CrossingConfig::None);
+            let (store, predicted) = build(&block, 1, CrossingConfig::Prediction(MixerConfig::default(), form));
+            let is_dense = matches!(block, BlockConfig::Dense(_));
+            copy_numbers(&plain_store, &store, |name| {
+                match name.strip_prefix(if is_dense { "dense1" } else { "conv1" }) {
+                    Some(rest) => format!("cross.target1{rest}"),
+                    None => format!("path1.{name}"),
+                }
+            });
+            let _no_grad = tch::no_grad_guard();
+            for entry in store.entries().iter().filter(|e| e.name == "cross.target1.bias") {
+                // A dense entry has a bias, and the prediction's is [S, C']; a convolution's entry has none.
+                let own = plain_store.entries().into_iter().find(|e| e.name == "dense1.bias");
+                let value = own.map_or_else(|| entry.tensor.zeros_like(), |e| e.tensor.unsqueeze(0));
+                entry.tensor.shallow_clone().copy_(&value);
+            }
+            let x = pattern(&shape, 0.0);
+            assert_same(&forward(&predicted, &[x.shallow_clone()]), &forward(&plain, &[x]));
+        }
+    }
+}
+
+#[test]
+fn identity_weights_are_independent_paths() {
+    for (block, shape) in blocks() {
+        let xs = [0.0, 1.0, 2.0].map(|phase| pattern(&shape, phase));
+        let (_, routed) = build(&block, 3, CrossingConfig::Connection(MixerConfig::Identity));
+        let (_, unrouted) = build(&block, 3, CrossingConfig::None);
+        assert_same(&forward(&routed, &xs), &forward(&unrouted, &xs));
+    }
+}
+
+#[test]
+fn uniform_weights_give_every_block_the_mean() {
+    for (block, shape) in blocks() {
+        let xs = [0.0, 1.0, 2.0].map(|phase| pattern(&shape, phase));
+        let mean = (&xs[0] + &xs[1] + &xs[2]) / 3.0;
+        let (_, routed) = build(&block, 3, CrossingConfig::Connection(MixerConfig::Uniform));
+        let (_, unrouted) = build(&block, 3, CrossingConfig::None);
+        let means = [0, 1, 2].map(|_| mean.shallow_clone());
+        assert_same(&forward(&routed, &xs), &forward(&unrouted, &means));
+    }
+}
+
+#[test]
+fn permuting_sources_and_gates_permutes_nothing_but_their_order() {
+    // Source 1 with gate 1 and source 2 with gate 2, or both exchanged: the sum over the sources is the same.
+    for (block, shape) in blocks() {
+        let xs = [0.0, 1.0].map(|phase| pattern(&shape, phase));
+        let swapped = [xs[1].shallow_clone(), xs[0].shallow_clone()];
+        let (store, layer) = build(&block, 2, CrossingConfig::Connection(MixerConfig::default()));
+        let before = forward(&layer, &xs);
+        let _no_grad = tch::no_grad_guard();
+        for entry in store.entries().iter().filter(|e| e.name.starts_with("cross.gate")) {
+            // The gates' parameters are stacked over the sources.
+            entry.tensor.shallow_clone().copy_(&entry.tensor.flip([0]));
+        }
+        assert_same(&forward(&layer, &swapped), &before);
+    }
+}
+
+#[test]
+fn a_prediction_reaches_the_shortcut_by_the_same_weights() {
+    // With all convolutions of the branch at zero what is left of the block is relu(sum_i g_ij X_i).
+    let block = BlockConfig::Basic(BasicBlockConfig { in_channels: 4, out_channels: 4, stride: 1 });
+    let (store, layer) = build(&block, 2, CrossingConfig::Prediction(MixerConfig::default(), Form::Gated));
+    let _no_grad = tch::no_grad_guard();
+    for entry in store.entries().iter().filter(|e| e.name.contains("conv2")) {
+        let _ = entry.tensor.shallow_clone().zero_();
+    }
+    let xs = [0.0, 1.0].map(|phase| pattern(&[3, 4, 8, 8], phase));
+    let mut trace = Trace::new();
+    let ys = layer.forward(&xs, Mode::Eval, &mut trace);
+    let mixed = mp_routing::mix(&xs, &trace.layers[0].routes.weights);
+    assert_same(&ys, &[mixed[0].relu(), mixed[1].relu()]);
+}
+
+#[test]
+fn output_sizes_are_those_that_the_config_says() {
+    for (block, shape) in blocks() {
+        let (_, layer) = build(&block, 2, CrossingConfig::None);
+        let y = forward(&layer, &[pattern(&shape, 0.0), pattern(&shape, 1.0)])[1].size();
+        assert_eq!(y[1], block.out_channels());
+        if y.len() == 4 {
+            assert_eq!(y[2], block.output_size(shape[2]));
+        }
+    }
+    let pooled = ConvBlockConfig { pool: Pool::Max { kernel: 2, stride: 2, padding: 0 }, ..ConvBlockConfig::new(1, 1) };
+    assert_eq!(BlockConfig::Conv(pooled).output_size(1), 0, "a 2x2 window does not fit one pixel");
+}
+
+#[test]
+#[should_panic(expected = "one tensor for each path")]
+fn as_many_tensors_as_paths_are_needed() {
+    let (block, shape) = blocks().remove(1);
+    let (_, layer) = build(&block, 2, CrossingConfig::None);
+    forward(&layer, &[pattern(&shape, 0.0)]);
+}
+
+#[test]
+fn sizes_out_of_range_are_refused_with_their_place() {
+    let store = Store::new(Device::Cpu, 0);
+    let block = BlockConfig::Basic(BasicBlockConfig { in_channels: 4, out_channels: 0, stride: 1 });
+    let config = PathsConfig { block, paths: 2, crossing: CrossingConfig::None };
+    let error = config.build(&(&store.root() / "stage1"), "stage1").err().unwrap();
+    assert_eq!(error.to_string(), "out_channels of the convolution `stage1.path1.conv1`: expected at least 1, found 0");
+}
