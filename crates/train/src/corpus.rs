@@ -15,6 +15,8 @@ pub struct Corpus {
     pub train: Arc<dyn Dataset>,
     /// What the model is judged by.
     pub valid: Arc<dyn Dataset>,
+    /// What the whole run is judged by; the validation images where none are held out.
+    pub test: Arc<dyn Dataset>,
     mean: Vec<f32>,
     std: Vec<f32>,
 }
@@ -30,7 +32,7 @@ impl Corpus {
     pub fn open(recipe: &Recipe, cache: &Path) -> Result<Self, Error> {
         let Splits { train, test, mean, std, .. } = mp_data::open(&recipe.data.name, cache)?;
         let (train, valid) = match recipe.data.holdout {
-            0 => (train, test),
+            0 => (train, Arc::clone(&test)),
             count => {
                 let (left, held) = mp_data::holdout(train, Holdout::Count(count), recipe.train.seed)?;
                 (Arc::new(left) as Arc<dyn Dataset>, Arc::new(held) as Arc<dyn Dataset>)
@@ -43,7 +45,7 @@ impl Corpus {
         if train.is_empty() || valid.is_empty() {
             return Err(Error::NoImages { what: recipe.data.name.clone() });
         }
-        let corpus = Self { train, valid, mean, std };
+        let corpus = Self { train, valid, test, mean, std };
         let ImageShape { height, width, .. } = corpus.shape();
         if height != width {
             return Err(Error::NotSquare { data: recipe.data.name.clone(), height, width });
@@ -103,8 +105,20 @@ impl Corpus {
     /// # Errors
     /// As [`Loader::new`].
     pub fn valid_loader(&self, recipe: &Recipe) -> Result<Loader, Error> {
+        self.plain_loader(&self.valid, recipe)
+    }
+
+    /// The test images in their order, unchanged.
+    ///
+    /// # Errors
+    /// As [`Loader::new`].
+    pub fn test_loader(&self, recipe: &Recipe) -> Result<Loader, Error> {
+        self.plain_loader(&self.test, recipe)
+    }
+
+    fn plain_loader(&self, images: &Arc<dyn Dataset>, recipe: &Recipe) -> Result<Loader, Error> {
         let config = LoaderConfig { shuffle: false, drop_last: false, augment: None, ..self.loader_config(recipe) };
-        Ok(Loader::new(Arc::clone(&self.valid), config)?)
+        Ok(Loader::new(Arc::clone(images), config)?)
     }
 
     fn loader_config(&self, recipe: &Recipe) -> LoaderConfig {

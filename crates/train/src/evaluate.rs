@@ -18,6 +18,16 @@ use crate::recipe::Precision;
 use crate::run_folder::RunFolder;
 use crate::trained::{Trained, Which};
 
+/// Which images a network is judged by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Split {
+    /// Those that the run was validated on.
+    #[default]
+    Valid,
+    /// The test images of the data set.
+    Test,
+}
+
 /// What an evaluation found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Evaluation {
@@ -84,16 +94,19 @@ pub fn evaluate(
     })
 }
 
-/// Evaluates a checkpoint of a run on the run's validation images; `cache` is the folder of downloaded data sets.
+/// Evaluates a checkpoint of a run on images of the run's data set; `cache` is the folder of downloaded data sets.
 ///
 /// # Errors
-/// As [`Trained::of_run`] and [`evaluate`]; data that is missing or has changed its classes.
-pub fn of_run(folder: &RunFolder, which: Which, cache: &Path) -> Result<Evaluation, Error> {
+/// As [`Trained::of_run`] and [`evaluate`]; data that is missing, or of other classes than the run's.
+pub fn of_run(folder: &RunFolder, which: Which, split: Split, cache: &Path) -> Result<Evaluation, Error> {
     let recipe = folder.recipe()?;
     let trained = Trained::of_run(folder, which)?;
     let corpus = Corpus::open(&recipe, cache)?;
     corpus.ensure_fits(&trained.identity, &recipe)?;
-    let loader = corpus.valid_loader(&recipe)?;
+    let loader = match split {
+        Split::Valid => corpus.valid_loader(&recipe)?,
+        Split::Test => corpus.test_loader(&recipe)?,
+    };
     let (classes, device) = (trained.identity.classes.len(), trained.device());
     evaluate(&trained.model, &loader, classes, recipe.train.precision, device, &AtomicBool::new(false))
 }

@@ -83,9 +83,9 @@ impl Learner {
         mp_zoo::cost(&self.store, &self.model, self.input)
     }
 
-    /// The state of the optimiser, by name.
+    /// The state of the optimiser under the names that a checkpoint gives it: `optimiser/mean/fc.weight`.
     pub fn optimiser_state(&self) -> Vec<(String, Tensor)> {
-        self.optimiser.state()
+        self.optimiser.state().into_iter().map(|(name, tensor)| (format!("optimiser/{name}"), tensor)).collect()
     }
 
     /// Whether the loss has a part that comes from the gates.

@@ -55,3 +55,68 @@ impl LossConfig {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mp_routing::{Normalisation, Routes, Trace};
+
+    use super::*;
+
+    /// The logits of one sample over two classes. 0 and ln 3 are probabilities of 1/4 and 3/4.
+    fn logits(a: f64, b: f64) -> Tensor {
+        Tensor::from_slice(&[a, b]).to_kind(Kind::Float).view([1, 2])
+    }
+
+    fn output(logits: Tensor, paths: Vec<Tensor>) -> Output {
+        Output { logits, paths, trace: Trace::new() }
+    }
+
+    #[track_caller]
+    fn assert_loss(config: &LossConfig, output: &Output, objective: Objective, expected: f64) {
+        let loss = config.of(output, &Tensor::from_slice(&[1_i64]), objective).unwrap();
+        let found = loss.total.double_value(&[]);
+        assert!((found - expected).abs() < 1e-6, "{found} is not {expected}");
+    }
+
+    #[test]
+    fn cross_entropy_is_the_negative_logarithm_of_the_right_class() {
+        let output = output(logits(0.0, 3_f64.ln()), Vec::new());
+        assert_loss(&LossConfig::default(), &output, Objective::Joint, (4.0_f64 / 3.0).ln());
+    }
+
+    #[test]
+    fn smoothing_spreads_the_target_over_all_classes() {
+        // 0.2 over two classes: 0.9 of the target on the right one, 0.1 on the other.
+        let config = LossConfig { label_smoothing: 0.2, ..LossConfig::default() };
+        let expected = 0.9 * (4.0_f64 / 3.0).ln() + 0.1 * 4_f64.ln();
+        assert_loss(&config, &output(logits(0.0, 3_f64.ln()), Vec::new()), Objective::Joint, expected);
+    }
+
+    #[test]
+    fn members_of_an_ensemble_learn_each_from_its_own_loss() {
+        // 3/4 and 1/2 for the right class; the merged logits, which would be certain, are not looked at.
+        let output = output(logits(0.0, 100.0), vec![logits(0.0, 3_f64.ln()), logits(0.0, 0.0)]);
+        let expected = ((4.0_f64 / 3.0).ln() + 2_f64.ln()) / 2.0;
+        assert_loss(&LossConfig::default(), &output, Objective::PerMember, expected);
+    }
+
+    #[test]
+    fn the_losses_on_the_gates_are_added_and_kept_apart() {
+        // One source that is undecided between two targets has the entropy ln 2; its weight is 2.
+        let mut config = LossConfig::default();
+        config.routing.entropy = 2.0;
+        let mut output = output(logits(0.0, 0.0), Vec::new());
+        let weights = Tensor::from_slice(&[0.5_f32, 0.5]).view([1, 1, 2]);
+        output.trace.push("stage2", Routes { weights, logits: None, normalisation: Normalisation::Targets });
+        let loss = config.of(&output, &Tensor::from_slice(&[1_i64]), Objective::Joint).unwrap();
+        assert!((loss.routing.unwrap().double_value(&[]) - 2.0 * 2_f64.ln()).abs() < 1e-6);
+        assert!((loss.total.double_value(&[]) - 3.0 * 2_f64.ln()).abs() < 1e-6);
+    }
+
+    #[test]
+    fn half_precision_logits_give_a_float32_loss() {
+        let output = output(logits(0.0, 3_f64.ln()).to_kind(Kind::BFloat16), Vec::new());
+        let loss = LossConfig::default().of(&output, &Tensor::from_slice(&[1_i64]), Objective::Joint).unwrap();
+        assert_eq!(loss.total.kind(), Kind::Float);
+    }
+}

@@ -1,0 +1,196 @@
+//! Checkpoints and what is predicted from them: good files and bad ones.
+
+mod common;
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use common::trained;
+use mp_nn::{Tensor, load_tensors, save_tensors};
+use mp_train::trained::{Trained, Which};
+use mp_train::{RunFolder, checkpoint, predict};
+use ndarray::{Array4, array};
+use ndarray_npy::{read_npy, write_npy};
+
+static RUN: LazyLock<(tempfile::TempDir, RunFolder)> =
+    LazyLock::new(|| trained(&["train.epochs=4", "optimiser.lr=0.01"]));
+
+fn last() -> PathBuf {
+    checkpoint::last(&RUN.1.checkpoints())
+}
+
+fn of_weights(model: &str, file: &Path) -> Result<Trained, String> {
+    Trained::of_weights(model, file).map_err(|error| one_line(&error))
+}
+
+/// The chain of an error as the binary prints it.
+fn one_line(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        line = format!("{line}: {cause}");
+        source = cause.source();
+    }
+    assert!(!line.contains('\n'), "{line}");
+    line
+}
+
+/// Sixteen of the validation digits, u8 `[B, H, W, C]`, with their labels.
+fn digits() -> (Array4<u8>, Vec<usize>) {
+    let test = mp_data::open("digits", Path::new("")).unwrap().test;
+    let pixels: Vec<u8> = (0..16).flat_map(|index| test.pixels(index).to_vec()).collect();
+    (Array4::from_shape_vec((16, 8, 8, 1), pixels).unwrap(), (0..16).map(|index| test.label(index)).collect())
+}
+
+#[test]
+fn a_checkpoint_of_another_model_is_named() {
+    let message = of_weights("base_cnn_w4_x2_cp", &last()).err().unwrap();
+    let expected = "last.safetensors: a checkpoint of `base_cnn_w4_x2_cc`, expected one of `base_cnn_w4_x2_cp`";
+    assert!(message.ends_with(expected), "{message}");
+}
+
+#[test]
+fn a_run_folder_whose_recipe_was_changed_is_another_model_too() {
+    let root = tempfile::tempdir().unwrap();
+    let recipe = common::recipe(&["model.name=base_cnn_w8"]);
+    let folder = RunFolder::create(root.path(), &recipe).unwrap();
+    fs::copy(last(), checkpoint::last(&folder.checkpoints())).unwrap();
+    let message = one_line(&Trained::of_run(&folder, Which::Last).err().unwrap());
+    assert!(message.ends_with("a checkpoint of `base_cnn_w4_x2_cc`, expected one of `base_cnn_w8`"), "{message}");
+    let message = one_line(&Trained::of_run(&folder, Which::Best).err().unwrap());
+    assert!(message.contains("has no checkpoints/best.safetensors yet"), "{message}");
+}
+
+#[test]
+fn a_checkpoint_cut_short_anywhere_is_refused() {
+    let whole = fs::read(last()).unwrap();
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("cut.safetensors");
+    let mut lengths = vec![0, 1, 7, 8, 9, 100, whole.len() / 2, whole.len() - 1];
+    lengths.extend((0..whole.len()).step_by(whole.len() / 50));
+    for length in lengths {
+        fs::write(&path, &whole[..length]).unwrap();
+        let message = of_weights("base_cnn_w4_x2_cc", &path).err().unwrap();
+        assert!(message.contains("cut.safetensors is not a whole safetensors file"), "{length} bytes: {message}");
+    }
+}
+
+#[test]
+fn a_header_of_another_version_or_form_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("edited.safetensors");
+    let file = load_tensors(&last()).unwrap();
+    let tensors: Vec<(String, Tensor)> = file.tensors.into_iter().collect();
+    let header = &file.metadata["multipath"];
+    for (text, expected) in [
+        (header.replacen("\"format\":1", "\"format\":2", 1), "checkpoint of format 2, expected 1"),
+        (header.replacen("\"position\"", "\"posit\"", 1), "missing field `position`"),
+        ("{".to_owned(), "EOF while parsing"),
+    ] {
+        save_tensors(&path, &tensors, HashMap::from([("multipath".to_owned(), text)])).unwrap();
+        let message = of_weights("base_cnn_w4_x2_cc", &path).err().unwrap();
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
+#[test]
+fn plain_weights_are_taken_by_name_and_shape() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("plain.safetensors");
+    // The model as the zoo makes it for its native input: one channel, 28x28, ten classes, as the digits but for the size.
+    let file = load_tensors(&last()).unwrap();
+    let weights: Vec<(String, Tensor)> = file.tensors.into_iter().filter(|(name, _)| !name.contains('/')).collect();
+    save_tensors(&path, &weights, HashMap::new()).unwrap();
+    let plain = of_weights("base_cnn_w4_x2_cc", &path).unwrap();
+    assert_eq!((plain.identity.size, plain.identity.classes.len()), (28, 10));
+
+    save_tensors(&path, &weights[1..], HashMap::new()).unwrap();
+    let message = of_weights("base_cnn_w4_x2_cc", &path).err().unwrap();
+    assert!(message.contains(&format!("weights of another model: 1 missing ({})", weights[0].0)), "{message}");
+}
+
+#[test]
+fn pictures_arrays_of_pixels_and_normalised_arrays_give_the_same_logits() {
+    let root = tempfile::tempdir().unwrap();
+    let trained = Trained::of_run(&RUN.1, Which::Best).unwrap();
+    let (pixels, labels) = digits();
+
+    let array = root.path().join("pixels.npy");
+    write_npy(&array, &pixels).unwrap();
+    let pictures: Vec<PathBuf> = (0..pixels.dim().0)
+        .map(|index| {
+            let path = root.path().join(format!("{index}.png"));
+            let one = pixels.index_axis(ndarray::Axis(0), index).iter().copied().collect();
+            image::GrayImage::from_raw(8, 8, one).unwrap().save(&path).unwrap();
+            path
+        })
+        .collect();
+    let of_array = predict::read(&[array], &trained.identity).unwrap();
+    let of_pictures = predict::read(&pictures, &trained.identity).unwrap();
+    assert_eq!(of_array.size(), [16, 1, 8, 8]);
+    assert!(of_array.equal(&of_pictures));
+
+    let normalised = root.path().join("normalised.npy");
+    let values: Vec<f32> = of_array.contiguous().view(-1).try_into().unwrap();
+    write_npy(&normalised, &Array4::from_shape_vec((16, 1, 8, 8), values).unwrap()).unwrap();
+    let logits = predict::logits(&trained, &of_array);
+    assert!(predict::logits(&trained, &predict::read(&[normalised], &trained.identity).unwrap()).equal(&logits));
+
+    let top = predict::top(&logits, 3, &trained.identity);
+    let right = top.iter().zip(&labels).filter(|(choices, label)| choices[0].class == label.to_string()).count();
+    assert!(right > 8, "{right} of 16 digits are classified right");
+    for choices in &top {
+        assert_eq!(choices.len(), 3);
+        assert!(choices.is_sorted_by(|a, b| a.probability >= b.probability), "{choices:?}");
+    }
+
+    let out = root.path().join("logits.npy");
+    predict::write_npy(&out, &logits).unwrap();
+    let written: ndarray::Array2<f32> = read_npy(&out).unwrap();
+    assert_eq!(written.dim(), (16, 10));
+    assert_eq!(f64::from(written[[3, 7]]), logits.double_value(&[3, 7]));
+}
+
+#[test]
+fn a_picture_is_cut_to_its_middle_and_scaled() {
+    let root = tempfile::tempdir().unwrap();
+    let trained = Trained::of_run(&RUN.1, Which::Best).unwrap();
+    // Twice as wide as high, white in the middle square and black to its sides: only white is left.
+    let picture = image::GrayImage::from_fn(64, 32, |x, _| image::Luma([if (16..48).contains(&x) { 255 } else { 0 }]));
+    let path = root.path().join("wide.png");
+    picture.save(&path).unwrap();
+    let image = predict::read(&[path], &trained.identity).unwrap();
+    let white = (1.0 - f64::from(trained.identity.mean[0])) / f64::from(trained.identity.std[0]);
+    assert_eq!(image.size(), [1, 1, 8, 8]);
+    assert!(
+        (image.min().double_value(&[]) - white).abs() < 1e-5 && (image.max().double_value(&[]) - white).abs() < 1e-5
+    );
+}
+
+#[test]
+fn what_cannot_be_classified_is_named_with_what_was_expected() {
+    let root = tempfile::tempdir().unwrap();
+    let trained = Trained::of_run(&RUN.1, Which::Best).unwrap();
+    let path = |name: &str| root.path().join(name);
+    fs::write(path("text.png"), "not a picture").unwrap();
+    fs::write(path("text.npy"), "not an array").unwrap();
+    write_npy(path("integers.npy"), &array![[[[1_i64]]]]).unwrap();
+    write_npy(path("flat.npy"), &array![1.0_f32, 2.0]).unwrap();
+    write_npy(path("large.npy"), &Array4::<f32>::zeros((2, 3, 32, 32))).unwrap();
+    write_npy(path("none.npy"), &Array4::<f32>::zeros((0, 1, 8, 8))).unwrap();
+    let shapes = "expected float32 [B, 1, 8, 8] or uint8 pixels [B, 8, 8, 1]";
+    for (name, expected) in [
+        ("missing.png", "cannot read"),
+        ("text.png", "expected a PNG, JPEG, BMP or WebP picture"),
+        ("text.npy", shapes),
+        ("integers.npy", shapes),
+        ("flat.npy", shapes),
+        ("large.npy", "an array of shape [2, 3, 32, 32]: expected float32 [B, 1, 8, 8]"),
+        ("none.npy", "none.npy: no images, expected at least one"),
+    ] {
+        let message = one_line(&predict::read(&[path(name)], &trained.identity).unwrap_err());
+        assert!(message.contains(expected) && message.contains(name), "{name}: {message}");
+    }
+}
