@@ -3,9 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use crate::mix::weighted_sum;
 use crate::shape::at_least_one;
-use crate::{Error, Mixer, MixerConfig, Routes, RoutingShape, Trace};
+use crate::{Error, Mixer, MixerConfig, Routes, RoutingShape, Trace, mix};
 use mp_nn::{Init, Meter, Params, Role, WeightInit};
 
 /// The order in which gates and predictions are applied; both give the same numbers from the same parameters.
@@ -75,7 +74,9 @@ impl CrossPredictionConfig {
         for (what, value) in [("out_channels", conv.out_channels), ("kernel", conv.kernel), ("stride", conv.stride)] {
             at_least_one(layer, what, value)?;
         }
-        at_least_one(layer, "padding + 1", conv.padding + 1)?;
+        if conv.padding < 0 {
+            return Err(Error::config(format!("padding of the routing layer `{layer}`"), "at least 0", conv.padding));
+        }
         let area = conv.kernel * conv.kernel;
         let uniform = Init::kaiming_uniform(shape.channels * area);
         let start = match conv.init {
@@ -217,7 +218,7 @@ impl CrossPrediction {
                 .collect();
             let predicted = (xs.len() * predictions[0].numel()) as u64;
             self.meter.add(predicted * self.products_from_one_source() + predicted);
-            weighted_sum(&predictions, &weights.select(2, j as i64).to_kind(predictions[0].kind()))
+            mix(&predictions, &weights.narrow(2, j as i64, 1)).swap_remove(0)
         };
         self.targets.iter().enumerate().map(one_target).collect()
     }

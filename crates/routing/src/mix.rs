@@ -35,7 +35,7 @@ fn composed(xs: &[Tensor], weights: &Tensor) -> Vec<Tensor> {
 }
 
 /// `sum_i g_i X_i` for `g` `[B, S]` of the sources' element type.
-pub(crate) fn weighted_sum(xs: &[Tensor], g: &Tensor) -> Tensor {
+fn weighted_sum(xs: &[Tensor], g: &Tensor) -> Tensor {
     assert_eq!(g.size()[1], xs.len() as i64, "weights of as many sources as there are");
     let weight = |i: usize| per_sample(&g.select(1, i as i64), xs[i].dim());
     let mut y = &xs[0] * weight(0);
