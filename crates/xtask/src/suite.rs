@@ -47,11 +47,13 @@ fn steps(checkout: &Checkout<'_>) -> Result<Vec<Step>, Failure> {
 fn tests(checkout: &Checkout<'_>) -> Command {
     let mut nextest = checkout.cargo("nextest --version");
     let installed = nextest.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
-    if installed {
-        checkout.cargo("nextest run --workspace --lib --bins --tests")
-    } else {
-        checkout.cargo("test --workspace --lib --bins --tests")
+    let runner = if installed { "nextest run" } else { "test" };
+    let mut command = checkout.cargo(&format!("{runner} --workspace --lib --bins --tests"));
+    // The tests run beside each other already: more threads in each would only wait for one another.
+    if std::env::var_os("OMP_NUM_THREADS").is_none() {
+        command.env("OMP_NUM_THREADS", "1");
     }
+    command
 }
 
 /// The examples of all crates, by name. They are run as executables and not by `cargo run`, which would build the
