@@ -1,14 +1,14 @@
 //! What a trained network makes of images from outside.
 
-use std::fs::File;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use fast_image_resize::images::Image;
-use fast_image_resize::{PixelType, ResizeOptions, Resizer};
+use fast_image_resize::{PixelType, Resizer};
 use mp_data::{ImageShape, Pipeline};
 use mp_nn::Mode;
-use ndarray::{Array4, ArrayD};
-use ndarray_npy::{ReadNpyError, ReadNpyExt, WriteNpyExt};
+use ndarray::{ArrayD, ArrayView4};
+use ndarray_npy::{ViewNpyError, ViewNpyExt, WriteNpyExt};
 use tch::{Kind, Tensor};
 
 use crate::Error;
@@ -87,14 +87,16 @@ fn read_npy(path: &Path, identity: &Identity) -> Result<Tensor, Error> {
     let (channels, size) = (identity.channels as usize, identity.size as usize);
     let expected =
         format!("expected float32 [B, {channels}, {size}, {size}] or uint8 pixels [B, {size}, {size}, {channels}]");
-    let open = || File::open(path).map_err(Error::io("read", path));
-    match Array4::<f32>::read_npy(open()?) {
+    // A view of the bytes, since a header could ask for more memory than there is.
+    let bytes = fs::read(path).map_err(Error::io("read", path))?;
+    match ArrayView4::<f32>::view_npy(&bytes) {
         Ok(array) => {
             ensure_shape(path, array.shape(), [channels, size, size], &expected)?;
-            Tensor::try_from(array).map_err(|error| Error::torch("copy the images", &error))
+            let values = Tensor::from_slice(array.as_standard_layout().as_slice().unwrap_or_default());
+            Ok(values.view([-1, identity.channels, identity.size, identity.size]))
         }
-        Err(ReadNpyError::WrongDescriptor(_)) => {
-            let array = Array4::<u8>::read_npy(open()?).map_err(|error| not_npy(path, &error, &expected))?;
+        Err(ViewNpyError::WrongDescriptor(_)) => {
+            let array = ArrayView4::<u8>::view_npy(&bytes).map_err(|error| not_npy(path, &error, &expected))?;
             ensure_shape(path, array.shape(), [size, size, channels], &expected)?;
             normalise(array.as_standard_layout().as_slice().unwrap_or_default(), identity)
         }
@@ -109,7 +111,7 @@ fn ensure_shape(path: &Path, found: &[usize], image: [usize; 3], expected: &str)
     Err(Error::Input { path: path.to_owned(), message: format!("an array of shape {found:?}: {expected}") })
 }
 
-fn not_npy(path: &Path, reason: &ReadNpyError, expected: &str) -> Error {
+fn not_npy(path: &Path, reason: &ViewNpyError, expected: &str) -> Error {
     Error::Input { path: path.to_owned(), message: format!("{reason}: {expected}") }
 }
 
@@ -121,7 +123,9 @@ fn read_picture(path: &Path, identity: &Identity) -> Result<Tensor, Error> {
     let reader = image::ImageReader::open(path).map_err(Error::io("read", path))?;
     let picture = reader.with_guessed_format().map_err(Error::io("read", path))?;
     let picture = picture.decode().map_err(|error| unreadable(&error))?;
-    let (width, height) = (picture.width(), picture.height());
+    let side = picture.width().min(picture.height());
+    let (left, top) = ((picture.width() - side) / 2, (picture.height() - side) / 2);
+    let picture = picture.crop_imm(left, top, side, side);
     let (pixels, pixel_type) = match identity.channels {
         1 => (picture.into_luma8().into_raw(), PixelType::U8),
         3 => (picture.into_rgb8().into_raw(), PixelType::U8x3),
@@ -131,10 +135,9 @@ fn read_picture(path: &Path, identity: &Identity) -> Result<Tensor, Error> {
             return Err(Error::Input { path: path.to_owned(), message });
         }
     };
-    let picture = Image::from_vec_u8(width, height, pixels, pixel_type).map_err(|error| unreadable(&error))?;
+    let picture = Image::from_vec_u8(side, side, pixels, pixel_type).map_err(|error| unreadable(&error))?;
     let mut scaled = Image::new(identity.size as u32, identity.size as u32, pixel_type);
-    let options = ResizeOptions::new().fit_into_destination(Some((0.5, 0.5)));
-    Resizer::new().resize(&picture, &mut scaled, &options).map_err(|error| unreadable(&error))?;
+    Resizer::new().resize(&picture, &mut scaled, None).map_err(|error| unreadable(&error))?;
     normalise(scaled.buffer(), identity)
 }
 

@@ -108,7 +108,11 @@ impl Running {
     /// What a checkpoint keeps; everything must have been read.
     pub fn state(&self) -> Vec<(String, Tensor)> {
         let sums = |s: Sums| Tensor::from_slice(&[s.images, s.loss, s.routing_loss, s.correct]);
-        vec![("running/interval".to_owned(), sums(self.interval)), ("running/epoch".to_owned(), sums(self.epoch))]
+        vec![
+            ("running/losses".to_owned(), Tensor::from_slice(&self.losses)),
+            ("running/interval".to_owned(), sums(self.interval)),
+            ("running/epoch".to_owned(), sums(self.epoch)),
+        ]
     }
 
     /// The sums that a checkpoint kept.
