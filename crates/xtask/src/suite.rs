@@ -37,7 +37,7 @@ fn steps(checkout: &Checkout<'_>) -> Result<Vec<Step>, Failure> {
         ("format", vec![checkout.cargo("fmt --all --check")]),
         ("lints", vec![checkout.cargo("clippy --workspace --all-targets -- -D warnings")]),
         ("documentation", vec![documentation]),
-        ("benches", vec![checkout.cargo("test --workspace --benches")]),
+        ("benches", vec![checkout.cargo("test --workspace --bench *")]),
         ("examples", examples),
         ("doc tests", vec![checkout.cargo("test --workspace --doc")]),
         ("tests", vec![tests(checkout)]),
