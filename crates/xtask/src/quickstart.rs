@@ -23,7 +23,7 @@ pub(crate) fn run(root: &Path) -> Result<(), Failure> {
     cargo::step("fetch Fashion-MNIST", mp_train(&["data", "fetch", "fashion-mnist"]))?;
     cargo::step("train base_cnn_x2_cc", mp_train(&["train", RECIPE, "--out", &shown]))?;
     cargo::step("evaluate on the test images", mp_train(&["eval", &shown]))?;
-    println!("\n{}", next(&program, &folder, &shown));
+    println!("\n{}", next(root, &program, &shown));
     Ok(())
 }
 
@@ -33,20 +33,19 @@ fn free_folder(runs: &Path, name: &str) -> PathBuf {
     std::iter::once(runs.join(name)).chain(numbered).find(|path| !path.exists()).unwrap_or_else(|| runs.join(name))
 }
 
-fn next(program: &Path, folder: &Path, shown: &str) -> String {
-    let program = program.display();
+fn next(root: &Path, program: &Path, run: &str) -> String {
+    let program = program.strip_prefix(root).unwrap_or(program).display();
+    let root = root.display();
     format!(
-        "The run is in {folder}
-Open {report} to see its curves and routes.
+        "The run is in {root}/{run}
+Open {root}/{run}/report.html to see its curves and its routes.
 
-Next:
-  {program} routes {shown}                        the routes as a table
-  {program} models resnet20                       the models by name
-  {program} bench base_cnn base_cnn_x2 base_cnn_x2_cc   what routing costs in time
-  {program} train --model resnet20_x3_cc --data fashion-mnist --out runs/mine
-  docs/src/first-network.md                       your own images and your own routing",
-        folder = folder.display(),
-        report = folder.join("report.html").display(),
+Next, in {root}:
+  how the images were routed    {program} routes {run} --classes
+  what routing costs in time    {program} bench base_cnn base_cnn_x2 base_cnn_x2_cc
+  another network               {program} train --model resnet20_x3_cc --data fashion-mnist
+  which networks there are      {program} models
+  your own images and routing   docs/src/first-network.md"
     )
 }
 
