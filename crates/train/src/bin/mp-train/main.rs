@@ -1,2 +1,25 @@
-//! The mp-train binary.
-fn main() {}
+//! The `mp-train` binary: trains, evaluates, applies and times multi-path networks.
+//!
+//! Results go to standard output, progress and errors to standard error. Exit codes: 0 done; 2 the request, a file or the
+//! system did not allow it; 1 the work itself failed, as when training diverges; 130 stopped by Ctrl-C.
+
+mod args;
+mod commands;
+mod failure;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    failure::panics_on_one_line();
+    let result = match args::Args::try_parse() {
+        Ok(args) => commands::run(args.command),
+        Err(error) => return failure::of_usage(&error),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => failure::report(&error),
+    }
+}

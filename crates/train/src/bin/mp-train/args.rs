@@ -1,0 +1,252 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use mp_train::benchmark::Pass;
+use mp_train::recipe::{Override, Precision};
+use mp_train::trained::Which;
+
+/// Trains, evaluates, applies and times multi-path networks.
+#[derive(Parser)]
+#[command(name = "mp-train", version, about, max_term_width = 120, disable_help_subcommand = false)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Train a network and write a run folder
+    Train(Train),
+    /// Evaluate a run on its validation images
+    Eval(Eval),
+    /// Classify images, or compute the logits of a tensor
+    Predict(Predict),
+    /// List models with their parameters and multiply-adds
+    Models(Models),
+    /// Show how a run routes its images
+    Routes(Routes),
+    /// Time models, interleaved in one run
+    Bench(Bench),
+    /// Fetch and inspect data sets
+    #[command(subcommand)]
+    Data(Data),
+}
+
+/// Where downloaded data sets are.
+#[derive(ClapArgs)]
+pub(crate) struct DataDir {
+    /// Folder of downloaded data sets [default: $MULTIPATH_DATA, or multipath/data in the user's cache folder]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+#[derive(ClapArgs)]
+#[command(after_help = "\
+Examples:
+  mp-train train quickstart
+  mp-train train mine.toml --set train.epochs=30 --set optimiser.lr=0.05
+  mp-train train --model resnet20_x3_cc --data cifar10 --out runs/mine
+  mp-train train --resume --out runs/mine
+
+Recipes that come with the binary: quickstart, digits, cifar10-resnet20.
+Ctrl-C saves the run and ends it; --resume continues it as if it had never stopped.")]
+pub(crate) struct Train {
+    /// A recipe that comes with the binary, or the path of a .toml file
+    pub(crate) recipe: Option<String>,
+    /// The model, in place of the recipe's model.name
+    #[arg(long)]
+    pub(crate) model: Option<String>,
+    /// The data set's name or folder, in place of the recipe's data.name
+    #[arg(long)]
+    pub(crate) data: Option<String>,
+    /// Change one key of the recipe; may be given more than once
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) overrides: Vec<Override>,
+    /// The run folder [default: the first free of runs/NAME, runs/NAME-2, ...]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Continue the run in --out, or the recipe's latest, from its last checkpoint
+    #[arg(long)]
+    pub(crate) resume: bool,
+    #[command(flatten)]
+    pub(crate) data_dir: DataDir,
+}
+
+/// Which state of a run.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum State {
+    /// The last checkpoint
+    Last,
+    /// The checkpoint of the epoch with the greatest validation accuracy
+    Best,
+}
+
+impl From<State> for Which {
+    fn from(state: State) -> Self {
+        match state {
+            State::Last => Self::Last,
+            State::Best => Self::Best,
+        }
+    }
+}
+
+#[derive(ClapArgs)]
+#[command(after_help = "\
+Examples:
+  mp-train eval runs/quickstart
+  mp-train eval runs/quickstart --checkpoint best --json")]
+pub(crate) struct Eval {
+    /// The run folder
+    pub(crate) run: PathBuf,
+    /// Which state of the run
+    #[arg(long, value_enum, default_value = "last")]
+    pub(crate) checkpoint: State,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) data_dir: DataDir,
+}
+
+#[derive(ClapArgs)]
+#[command(
+    override_usage = "mp-train predict [OPTIONS] RUN INPUT...\n       mp-train predict [OPTIONS] --model MODEL --weights FILE INPUT...",
+    after_help = "\
+Examples:
+  mp-train predict runs/quickstart photo.png other.jpg --top 3
+  mp-train predict runs/quickstart batch.npy --logits logits.npy
+  mp-train predict --model resnet20 --weights runs/mine/checkpoints/best.safetensors photo.png
+
+Of a picture, the largest square in the middle is scaled to the size that the network was trained on. A .npy array is float32
+[B, C, H, W], normalised already, or uint8 pixels [B, H, W, C]."
+)]
+pub(crate) struct Predict {
+    /// The run folder, unless --weights is given; then images (PNG, JPEG, BMP, WebP) or .npy tensors
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// The model whose weights are in --weights
+    #[arg(long, requires = "weights")]
+    pub(crate) model: Option<String>,
+    /// A checkpoint, or a safetensors file with the model's weights
+    #[arg(long, value_name = "FILE", requires = "model")]
+    pub(crate) weights: Option<PathBuf>,
+    /// Which state of the run
+    #[arg(long, value_enum, default_value = "last", conflicts_with = "weights")]
+    pub(crate) checkpoint: State,
+    /// How many classes to show of each image
+    #[arg(long, default_value_t = 5, value_name = "K")]
+    pub(crate) top: usize,
+    /// Write the logits [B, N] to a .npy file in place of the table
+    #[arg(long, value_name = "FILE")]
+    pub(crate) logits: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(ClapArgs)]
+#[command(after_help = "\
+Examples:
+  mp-train models
+  mp-train models resnet20_x3
+
+Names are base[_wWIDTH][_xPATHS[_cc|_cp|_stitch] | _eMEMBERS]: widths, paths and members that are not listed work as well.")]
+pub(crate) struct Models {
+    /// Only models whose name contains this
+    pub(crate) pattern: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(ClapArgs)]
+#[command(after_help = "\
+Examples:
+  mp-train routes runs/quickstart
+  mp-train routes runs/quickstart --classes
+  mp-train routes runs/quickstart --json")]
+pub(crate) struct Routes {
+    /// The run folder
+    pub(crate) run: PathBuf,
+    /// Also show the mean gates of each class
+    #[arg(long)]
+    pub(crate) classes: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(ClapArgs)]
+#[command(after_help = "\
+Examples:
+  mp-train bench resnet20 resnet20_x3 resnet20_x3_cc
+  mp-train bench resnet20_x3 resnet20_x3_cc --precision bf16 --batch 64 --json
+
+Each round times every model once, so that all of them meet the same state of the machine. The first rounds are not counted.")]
+pub(crate) struct Bench {
+    /// Names of models; ratios are to the first
+    #[arg(required = true, value_name = "MODEL")]
+    pub(crate) models: Vec<String>,
+    /// Time training steps: forward, loss, backward, optimiser (the default)
+    #[arg(long, conflicts_with = "forward")]
+    pub(crate) train: bool,
+    /// Time forward passes in evaluation
+    #[arg(long)]
+    pub(crate) forward: bool,
+    /// Number format of the forward pass: fp32 or bf16
+    #[arg(long, default_value = "fp32", value_parser = precision)]
+    pub(crate) precision: Precision,
+    /// Images of one pass
+    #[arg(long, default_value_t = 128, value_name = "N")]
+    pub(crate) batch: usize,
+    /// Rounds that are counted
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    pub(crate) rounds: usize,
+    /// Threads of libtorch; 0: as many as there are cores
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) threads: usize,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Data {
+    /// Fetch a known data set into the cache
+    #[command(after_help = "\
+Examples:
+  mp-train data fetch fashion-mnist
+  mp-train data fetch cifar10 --data-dir /data")]
+    Fetch {
+        /// fashion-mnist, mnist, cifar10 or cifar100
+        name: String,
+        #[command(flatten)]
+        data_dir: DataDir,
+    },
+    /// Show what a data set holds
+    #[command(after_help = "\
+Examples:
+  mp-train data inspect digits
+  mp-train data inspect my/folder")]
+    Inspect {
+        /// A known name, or a folder of IDX or CIFAR binary files
+        name: String,
+        #[command(flatten)]
+        data_dir: DataDir,
+    },
+}
+
+impl Bench {
+    pub(crate) fn pass(&self) -> Pass {
+        if self.forward { Pass::Forward } else { Pass::Train }
+    }
+}
+
+fn precision(text: &str) -> Result<Precision, String> {
+    [Precision::Fp32, Precision::Bf16]
+        .into_iter()
+        .find(|precision| precision.name() == text)
+        .ok_or_else(|| "expected fp32 or bf16".to_owned())
+}

@@ -1,0 +1,27 @@
+//! `mp-train bench`.
+
+use std::io::{self, IsTerminal};
+
+use indicatif::{ProgressBar, ProgressDrawTarget};
+use mp_train::benchmark::{self, Benchmark};
+use mp_zoo::RoutingConfig;
+
+use crate::args::Bench;
+use crate::output;
+
+pub(crate) fn run(args: Bench) -> anyhow::Result<()> {
+    let benchmark = Benchmark {
+        pass: args.pass(),
+        models: args.models,
+        routing: RoutingConfig::default(),
+        precision: args.precision,
+        batch: args.batch,
+        rounds: args.rounds,
+        threads: args.threads,
+    };
+    let target = if io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let bar = ProgressBar::with_draw_target(Some(args.rounds as u64), target);
+    let report = benchmark::run(&benchmark, &mut |done| bar.set_position(done as u64))?;
+    bar.finish_and_clear();
+    if args.json { output::json(&report) } else { output::text(&report.to_string()) }
+}

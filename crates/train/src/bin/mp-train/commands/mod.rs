@@ -1,0 +1,43 @@
+//! One file per command: each turns its arguments into one call of the library and shows what came back.
+
+mod bench;
+mod data;
+mod eval;
+mod models;
+mod predict;
+mod routes;
+mod train;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+use crate::args::{Command, DataDir};
+
+pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Train(args) => return train::run(args),
+        Command::Eval(args) => eval::run(args)?,
+        Command::Predict(args) => predict::run(args)?,
+        Command::Models(args) => models::run(&args)?,
+        Command::Routes(args) => routes::run(&args)?,
+        Command::Bench(args) => bench::run(args)?,
+        Command::Data(args) => data::run(args)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl DataDir {
+    /// The folder of downloaded data sets.
+    fn resolve(self) -> anyhow::Result<PathBuf> {
+        let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let cache = || {
+            let user = variable("XDG_CACHE_HOME").filter(|path| path.is_absolute());
+            let user = user.or_else(|| variable("HOME").map(|home| home.join(".cache")));
+            user.map(|cache| cache.join("multipath").join("data"))
+        };
+        let folder = self.data_dir.or_else(|| variable("MULTIPATH_DATA")).or_else(cache);
+        folder.context("no folder for data sets: give --data-dir, or set MULTIPATH_DATA or HOME")
+    }
+}

@@ -1,0 +1,102 @@
+//! Results on standard output: text, JSON and plain tables.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+/// Prints lines.
+pub(crate) fn text(text: &str) -> anyhow::Result<()> {
+    writeln!(io::stdout(), "{}", text.trim_end_matches('\n'))?;
+    Ok(())
+}
+
+/// Prints a value as indented JSON.
+pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
+    text(&serde_json::to_string_pretty(value)?)
+}
+
+/// How a column's cells stand.
+#[derive(Clone, Copy)]
+pub(crate) enum Align {
+    Left,
+    Right,
+}
+
+/// Rows of cells under a heading, padded to columns.
+pub(crate) struct Table {
+    align: Vec<Align>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub(crate) fn new(columns: &[(&str, Align)]) -> Self {
+        let heading = columns.iter().map(|(name, _)| (*name).to_owned()).collect();
+        Self { align: columns.iter().map(|(_, align)| *align).collect(), rows: vec![heading] }
+    }
+
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        self.rows.push(cells.into_iter().collect());
+    }
+
+    pub(crate) fn print(&self) -> anyhow::Result<()> {
+        text(&self.render())
+    }
+
+    fn render(&self) -> String {
+        let width = |column: usize| {
+            self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..self.align.len()).map(width).collect();
+        let mut text = String::new();
+        for row in &self.rows {
+            let cells = row.iter().zip(&widths).zip(&self.align).map(|((cell, &width), align)| match align {
+                Align::Left => format!("{cell:<width$}"),
+                Align::Right => format!("{cell:>width$}"),
+            });
+            text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// A count with a comma before every third digit: `1,234,567`.
+pub(crate) fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A large count with three digits and a unit: `40.8 M`.
+pub(crate) fn short(number: u64) -> String {
+    let units = [(1e9, "G"), (1e6, "M"), (1e3, "k")];
+    match units.into_iter().find(|(unit, _)| number as f64 >= *unit) {
+        Some((unit, name)) => format!("{:.1} {name}", number as f64 / unit),
+        None => number.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_padded_and_lines_are_not() {
+        let mut table = Table::new(&[("name", Align::Left), ("count", Align::Right), ("what", Align::Left)]);
+        table.row(["a".to_owned(), "1,000".to_owned(), "x".to_owned()]);
+        table.row(["long".to_owned(), "2".to_owned(), "yz".to_owned()]);
+        assert_eq!(table.render(), "name  count  what\na     1,000  x\nlong      2  yz\n");
+    }
+
+    #[test]
+    fn counts_are_grouped_or_shortened() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([999, 1000, 40_813_184].map(short), ["999", "1.0 k", "40.8 M"]);
+    }
+}
