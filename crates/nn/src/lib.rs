@@ -32,7 +32,7 @@ pub use layers::{
     BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, Dropout, Linear, LinearConfig, WeightInit, global_avg_pool,
     max_pool2d,
 };
-pub use meter::Meter;
+pub use meter::{Meter, numbers_of_one};
 pub use mode::{Mode, Module};
 pub use store::{Entry, Params, Role, Store};
 pub use tch::{Device, Kind, Tensor};

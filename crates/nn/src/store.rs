@@ -46,7 +46,7 @@ pub struct Store(Arc<Shared>);
 struct Shared {
     device: Device,
     kind: Kind,
-    seed: u64,
+    start: Start,
     meter: Meter,
     contents: Mutex<Contents>,
 }
@@ -55,6 +55,13 @@ struct Shared {
 struct Contents {
     entries: Vec<Entry>,
     names: HashSet<String>,
+}
+
+/// Where starting values come from.
+#[derive(Debug)]
+enum Start {
+    Seed(u64),
+    Zeros,
 }
 
 impl Shared {
@@ -72,7 +79,17 @@ impl Store {
 
     /// An empty store of another element type: float64 for checks by finite differences.
     pub fn with_kind(device: Device, kind: Kind, seed: u64) -> Self {
-        Store(Arc::new(Shared { device, kind, seed, meter: Meter::default(), contents: Mutex::default() }))
+        Self::starting(device, kind, Start::Seed(seed))
+    }
+
+    /// An empty store whose parameters all start at zero, whatever their layer asks for: to count a model that will not
+    /// run, where drawing its values would take seconds.
+    pub fn for_counting() -> Self {
+        Self::starting(Device::Cpu, Kind::Float, Start::Zeros)
+    }
+
+    fn starting(device: Device, kind: Kind, start: Start) -> Self {
+        Store(Arc::new(Shared { device, kind, start, meter: Meter::default(), contents: Mutex::default() }))
     }
 
     /// The path without a name, from which a model's constructor starts.
@@ -169,8 +186,11 @@ impl Params {
         if let Some(size) = shape.iter().find(|size| **size < 0) {
             return Err(Error::config(format!("shape of `{full}`"), "sizes of at least 0", size));
         }
+        let Start::Seed(seed) = self.shared.start else {
+            return Ok(Tensor::zeros(shape, (self.kind(), self.device())));
+        };
         let count = shape.iter().product::<i64>() as usize;
-        let values = init.draw(count, self.shared.seed, &full);
+        let values = init.draw(count, seed, &full);
         if values.len() != count {
             return Err(Error::config(
                 format!("starting values of `{full}`"),

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use crate::{Error, Mixer, MixerConfig, RoutingShape, Trace, mix};
-use mp_nn::{Meter, Params};
+use mp_nn::{Meter, Params, numbers_of_one};
 
 /// A cross-connection of a layer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -46,7 +46,7 @@ impl CrossConnection {
         let ys = if self.mixer.is_identity() {
             xs.iter().map(Tensor::shallow_clone).collect()
         } else {
-            self.meter.add((xs.len() * xs[0].numel()) as u64 * routes.size().2 as u64);
+            self.meter.add(xs.len() as u64 * numbers_of_one(&xs[0]) * routes.size().2 as u64);
             mix(xs, &routes.weights)
         };
         trace.push(&self.name, routes);

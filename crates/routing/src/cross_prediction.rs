@@ -5,7 +5,7 @@ use tch::Tensor;
 
 use crate::shape::at_least_one;
 use crate::{Error, Mixer, MixerConfig, Routes, RoutingShape, Trace, mix};
-use mp_nn::{Init, Meter, Params, Role, WeightInit};
+use mp_nn::{Device, Init, Meter, Params, Role, WeightInit, numbers_of_one};
 
 /// The order in which gates and predictions are applied; both give the same numbers from the same parameters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,7 +15,8 @@ pub enum Form {
     Direct,
     /// `Y_j = [W_1j .. W_Sj] * concat_i(g_ij X_i) + sum_i g_ij b_ij`: T convolutions, whose accumulators do the sum.
     Gated,
-    /// The one that is expected to be faster for the layer's shape.
+    /// Direct on the CPU, where the fused mixing makes it the faster one, gated on other devices, where
+    /// fewer and larger convolutions should be (not measured).
     #[default]
     Auto,
 }
@@ -132,7 +133,11 @@ impl CrossPredictionConfig {
                 })
             })
             .collect::<Result<_, mp_nn::Error>>()?;
-        let form = if self.form == Form::Auto { Form::Gated } else { self.form };
+        let form = match self.form {
+            Form::Auto if params.device() == Device::Cpu => Form::Direct,
+            Form::Auto => Form::Gated,
+            chosen => chosen,
+        };
         Ok(CrossPrediction {
             mixer,
             targets,
@@ -216,7 +221,7 @@ impl CrossPrediction {
                     self.step.apply(x, &weight, bias.as_ref())
                 })
                 .collect();
-            let predicted = (xs.len() * predictions[0].numel()) as u64;
+            let predicted = xs.len() as u64 * numbers_of_one(&predictions[0]);
             self.meter.add(predicted * self.products_from_one_source() + predicted);
             mix(&predictions, &weights.narrow(2, j as i64, 1)).swap_remove(0)
         };
@@ -233,10 +238,11 @@ impl CrossPrediction {
             let g = weights.select(2, j as i64);
             let g_of_channels = g.unsqueeze(2).expand([-1, -1, self.channels], false).reshape(&per_channel);
             let mut y = self.step.apply(&(&x * g_of_channels), &target.weight, None);
-            self.meter.add(y.numel() as u64 * self.products_from_one_source() * sources as u64 + x.numel() as u64);
+            let products = numbers_of_one(&y) * self.products_from_one_source() * sources as u64;
+            self.meter.add(products + numbers_of_one(&x));
             if let Some(bias) = &target.bias {
                 let mixed = g.matmul(&bias.to_kind(g.kind())).to_kind(y.kind());
-                self.meter.add((mixed.numel() as i64 * sources) as u64);
+                self.meter.add(numbers_of_one(&mixed) * sources as u64);
                 let mut shape = y.size();
                 shape[2..].fill(1);
                 // In place: autograd keeps the input of the convolution, not its output.

@@ -143,9 +143,9 @@ fn dense_predictions_are_convolutions_of_single_pixels() {
 
 #[test]
 fn cross_prediction_reports_its_multiply_adds() {
-    // 2 samples, 2 sources of 3 channels, 3 targets of 4 channels, 5x5 to 3x3: a prediction has 2 · 4 · 9 = 72 numbers of
-    // 3 · 9 = 27 products, 6 predictions: 11,664. Direct mixing: 6 · 72 = 432. Gating: 3 targets of 2 · 2 · 3 · 25 = 300
-    // numbers, 900. Mixed biases: 3 targets of 2 · 4 numbers of 2 products, 48. The gate: 2 · 2 · (3 + 3) · 16 = 384.
+    // Of one sample: 2 sources of 3 channels, 3 targets of 4 channels, 5x5 to 3x3. A prediction has 4 · 9 = 36 numbers of
+    // 3 · 9 = 27 products, 6 predictions: 5,832. Direct mixing: 6 · 36 = 216. Gating: 3 targets of 2 · 3 · 25 = 150
+    // numbers, 450. Mixed biases: 3 targets of 4 numbers of 2 products, 24. The gate: 2 · (3 + 3) · 16 = 192.
     let shape = RoutingShape { sources: 2, targets: 3, channels: 3 };
     let xs = maps(2, 3, 7);
     let counted = |form, bias| {
@@ -153,18 +153,24 @@ fn cross_prediction_reports_its_multiply_adds() {
         let cross = prediction(&store, form, shape, conv(4, 2, bias));
         store.meter().measure(|| cross.forward(&xs, &mut Trace::new())).1
     };
-    assert_eq!(counted(Form::Direct, true), 11_664 + 432 + 384);
-    assert_eq!(counted(Form::Gated, false), 11_664 + 900 + 384);
-    assert_eq!(counted(Form::Gated, true), 11_664 + 900 + 48 + 384);
+    assert_eq!(counted(Form::Direct, true), 5_832 + 216 + 192);
+    assert_eq!(counted(Form::Gated, false), 5_832 + 450 + 192);
+    assert_eq!(counted(Form::Gated, true), 5_832 + 450 + 24 + 192);
+}
+
+#[test]
+fn the_automatic_form_is_direct_on_the_cpu() {
+    let form = |form| prediction(&store(0), form, RoutingShape::square(2, 3), conv(3, 1, false)).form();
+    assert_eq!([Form::Auto, Form::Direct, Form::Gated].map(form), [Form::Direct, Form::Direct, Form::Gated]);
 }
 
 #[test]
 fn cross_connection_reports_its_multiply_adds() {
-    // 3 targets of 2 sources of 2 · 3 · 25 = 150 numbers: 900; the gate as above: 384.
+    // Of one sample: 3 targets of 2 sources of 3 · 25 = 75 numbers: 450; the gate as above: 192.
     let shape = RoutingShape { sources: 2, targets: 3, channels: 3 };
     let store = store(0);
     let cross = CrossConnectionConfig::default().build(&store.root(), "cross", shape).unwrap();
-    assert_eq!(store.meter().measure(|| cross.forward(&maps(2, 3, 8), &mut Trace::new())).1, 900 + 384);
+    assert_eq!(store.meter().measure(|| cross.forward(&maps(2, 3, 8), &mut Trace::new())).1, 450 + 192);
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! What a model costs.
 
-use mp_nn::{Device, Mode, Store, Tensor};
+use mp_nn::{Device, Kind, Mode, Store, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::{InputSize, Model};
+use crate::{Error, InputSize, Model, ModelOptions, build};
 
 /// Numbers that do not depend on the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,11 +14,21 @@ pub struct Cost {
     pub multiply_adds: u64,
 }
 
-/// The cost of a model whose parameters are those of `store`: counted by the meter while one image of zeros passes.
+/// The cost of a model whose parameters are those of `store`: counted by the meter while an empty batch passes.
 pub fn cost(store: &Store, model: &Model, input: InputSize) -> Cost {
     let _no_grad = tch::no_grad_guard();
-    let image = Tensor::zeros([1, input.channels, input.size, input.size], (mp_nn::Kind::Float, Device::Cpu))
+    let images = Tensor::zeros([0, input.channels, input.size, input.size], (Kind::Float, Device::Cpu))
         .to_device(store.device());
-    let (_, multiply_adds) = store.meter().measure(|| model.forward(&image, Mode::Eval));
+    let (_, multiply_adds) = store.meter().measure(|| model.forward(&images, Mode::Eval));
     Cost { parameters: store.parameter_count(), multiply_adds }
+}
+
+/// The cost of the model of a name, without drawing its starting values.
+///
+/// # Errors
+/// As [`build`].
+pub fn cost_of(name: &str, options: &ModelOptions) -> Result<Cost, Error> {
+    let store = Store::for_counting();
+    let model = build(name, options, &store.root())?;
+    Ok(cost(&store, &model, options.input))
 }

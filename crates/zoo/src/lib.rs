@@ -32,7 +32,7 @@ mod options;
 mod plan;
 mod registry;
 
-pub use cost::{Cost, cost};
+pub use cost::{Cost, cost, cost_of};
 pub use error::Error;
 pub use families::{FAMILIES, Family};
 pub use model::{Model, Objective, Output, build};

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use crate::{Error, Init, Meter, Mode, Module, Params, Role};
+use crate::{Error, Init, Meter, Mode, Module, Params, Role, numbers_of_one};
 
 /// How the weights of a convolution start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,7 +116,7 @@ impl Module for Conv2d {
     fn forward(&self, x: &Tensor, _mode: Mode) -> Tensor {
         let c = &self.config;
         let y = x.conv2d(&self.weight, self.bias.as_ref(), [c.stride; 2], [c.padding; 2], [1; 2], c.groups);
-        self.meter.add(y.numel() as u64 * (c.in_channels / c.groups * c.kernel * c.kernel) as u64);
+        self.meter.add(numbers_of_one(&y) * (c.in_channels / c.groups * c.kernel * c.kernel) as u64);
         y
     }
 }

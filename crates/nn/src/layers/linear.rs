@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use crate::{Error, Init, Meter, Mode, Module, Params, Role};
+use crate::{Error, Init, Meter, Mode, Module, Params, Role, numbers_of_one};
 
 /// A dense layer; [`LinearConfig::new`] gives it a bias.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,7 +53,7 @@ pub struct Linear {
 impl Module for Linear {
     fn forward(&self, x: &Tensor, _mode: Mode) -> Tensor {
         let y = x.linear(&self.weight, self.bias.as_ref());
-        self.meter.add(y.numel() as u64 * self.weight.size()[1] as u64);
+        self.meter.add(numbers_of_one(&y) * self.weight.size()[1] as u64);
         y
     }
 }
