@@ -65,6 +65,18 @@ fn a_file_gives_the_same_numbers_back() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_file_has_the_permissions_of_a_plain_one() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let (plain, weights) = (folder.path().join("plain"), folder.path().join("weights.safetensors"));
+    std::fs::write(&plain, "").unwrap();
+    two_layers(0).save(&weights).unwrap();
+    let mode = |path| std::fs::metadata(path).unwrap().permissions().mode();
+    assert_eq!(mode(&weights), mode(&plain));
+}
+
 #[test]
 fn channels_last_weights_are_written_in_row_major_order() {
     let folder = tempfile::tempdir().unwrap();
