@@ -61,7 +61,7 @@ struct Contents {
 #[derive(Debug)]
 enum Start {
     Seed(u64),
-    Zeros,
+    Nowhere,
 }
 
 impl Shared {
@@ -82,10 +82,10 @@ impl Store {
         Self::starting(device, kind, Start::Seed(seed))
     }
 
-    /// An empty store whose parameters all start at zero, whatever their layer asks for: to count a model that will not
-    /// run, where drawing its values would take seconds.
+    /// An empty store whose parameters have shapes but no values, whatever their layer asks for: to count a model that will
+    /// not run, where drawing or even clearing its values would take seconds.
     pub fn for_counting() -> Self {
-        Self::starting(Device::Cpu, Kind::Float, Start::Zeros)
+        Self::starting(Device::Cpu, Kind::Float, Start::Nowhere)
     }
 
     fn starting(device: Device, kind: Kind, start: Start) -> Self {
@@ -187,7 +187,7 @@ impl Params {
             return Err(Error::config(format!("shape of `{full}`"), "sizes of at least 0", size));
         }
         let Start::Seed(seed) = self.shared.start else {
-            return Ok(Tensor::zeros(shape, (self.kind(), self.device())));
+            return Ok(Tensor::empty(shape, (self.kind(), self.device())));
         };
         let count = shape.iter().product::<i64>() as usize;
         let values = init.draw(count, seed, &full);
