@@ -153,6 +153,8 @@ fn restored_state_continues_to_the_last_bit() {
             }
             for ((name, from), (same, mut to)) in whole.state().into_iter().zip(resumed.state()) {
                 assert_eq!(name, same);
+                // By the `/` a checkpoint tells it from the weights.
+                assert!(name.contains('/'), "{name}");
                 to.copy_(&from);
             }
         }

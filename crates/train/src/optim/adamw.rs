@@ -65,6 +65,6 @@ impl Optimiser for AdamW {
             [("mean", &slot.memory.mean), ("square", &slot.memory.square)]
                 .map(|(kind, moment)| (format!("{kind}/{}", slot.name), moment.shallow_clone()))
         });
-        std::iter::once(("steps".to_owned(), self.steps.shallow_clone())).chain(moments).collect()
+        std::iter::once(("adamw/steps".to_owned(), self.steps.shallow_clone())).chain(moments).collect()
     }
 }

@@ -19,7 +19,7 @@ pub trait Optimiser: Send {
     /// Takes one step with learning rate `rate`. A parameter that never got a gradient stays as it is.
     fn step(&mut self, rate: f64);
 
-    /// Everything the next step depends on besides parameters and gradients, by name.
+    /// Everything the next step depends on besides parameters and gradients, by names that hold a `/`, as no weight's does.
     ///
     /// The tensors share storage with the optimiser: copying into them restores it.
     fn state(&self) -> Vec<(String, Tensor)>;

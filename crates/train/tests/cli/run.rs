@@ -63,7 +63,19 @@ fn eval_finds_the_accuracy_of_the_summary() {
     let summary: Value = serde_json::from_str(&read(RUN.path(), "summary.json")).unwrap();
     let found: Value = serde_json::from_str(&succeed(mp_train(RUN.path(), &["eval", "run", "--json"]))).unwrap();
     assert_eq!(found["accuracy"], summary["valid_accuracy_last"]);
-    assert_eq!(found["images"], 360);
+    assert_eq!((&found["images"], &found["split"]), (&360.into(), &"test".into()));
+}
+
+#[test]
+fn a_run_with_a_holdout_is_evaluated_on_either_split() {
+    let folder = tempfile::tempdir().unwrap();
+    let holdout = ["--set", "data.holdout=40", "--set", "optimiser.name=adamw", "--set", "optimiser.lr=0.01"];
+    succeed(mp_train(folder.path(), &[&["train", "--out", "run"], &SMALL[..], &holdout].concat()));
+    let of = |split: &str| -> Value {
+        serde_json::from_str(&succeed(mp_train(folder.path(), &["eval", "run", "--split", split, "--json"]))).unwrap()
+    };
+    assert_eq!((&of("valid")["images"], &of("valid")["split"]), (&40.into(), &"holdout".into()));
+    assert_eq!((&of("test")["images"], &of("test")["split"]), (&360.into(), &"test".into()));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use mp_train::benchmark::Pass;
+use mp_train::evaluate::Split;
 use mp_train::recipe::{Override, Precision};
 use mp_train::trained::Which;
 
@@ -96,18 +97,39 @@ impl From<State> for Which {
 #[command(after_help = "\
 Examples:
   mp-train eval runs/quickstart
-  mp-train eval runs/quickstart --checkpoint best --json")]
+  mp-train eval runs/quickstart --checkpoint best --split test --json")]
 pub(crate) struct Eval {
     /// The run folder
     pub(crate) run: PathBuf,
     /// Which state of the run
     #[arg(long, value_enum, default_value = "last")]
     pub(crate) checkpoint: State,
+    /// Which images; the two differ where the recipe holds out training images for validation
+    #[arg(long, value_enum, default_value = "valid")]
+    pub(crate) split: Images,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) data_dir: DataDir,
+}
+
+/// Which images a run is evaluated on.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Images {
+    /// Those that the run was validated on
+    Valid,
+    /// The test images of the data set
+    Test,
+}
+
+impl From<Images> for Split {
+    fn from(images: Images) -> Self {
+        match images {
+            Images::Valid => Self::Valid,
+            Images::Test => Self::Test,
+        }
+    }
 }
 
 #[derive(ClapArgs)]
