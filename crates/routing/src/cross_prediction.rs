@@ -15,8 +15,8 @@ pub enum Form {
     Direct,
     /// `Y_j = [W_1j .. W_Sj] * concat_i(g_ij X_i) + sum_i g_ij b_ij`: T convolutions, whose accumulators do the sum.
     Gated,
-    /// Direct on the CPU, where the fused mixing makes it the faster one, gated on other devices, where
-    /// fewer and larger convolutions should be (not measured).
+    /// Direct on the CPU, where the fused mixing makes it the faster one on all but the smallest maps; gated on other
+    /// devices, where fewer and larger convolutions should be faster (not measured).
     #[default]
     Auto,
 }
