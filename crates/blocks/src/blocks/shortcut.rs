@@ -24,13 +24,12 @@ impl Shortcut {
         Ok(Shortcut(Some((conv.build(&(&place / 0))?, BatchNorm2dConfig::new(out_channels).build(&(&place / 1))?))))
     }
 
-    /// `relu(branch + shortcut(x))`.
-    pub(super) fn join(&self, branch: Tensor, x: &Tensor, mode: Mode) -> Tensor {
-        let sum = match &self.0 {
-            None => branch + x,
-            Some((conv, norm)) => branch + norm.forward(&conv.forward(x, mode), mode),
+    /// `relu(branch + shortcut(x))`, in the memory of the branch: no gradient reads it, and a new map a block costs time.
+    pub(super) fn join(&self, mut branch: Tensor, x: &Tensor, mode: Mode) -> Tensor {
+        let _ = match &self.0 {
+            None => branch.g_add_(x),
+            Some((conv, norm)) => branch.g_add_(&norm.forward(&conv.forward(x, mode), mode)),
         };
-        let mut sum = sum;
-        sum.relu_()
+        branch.relu_()
     }
 }
