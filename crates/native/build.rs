@@ -13,7 +13,7 @@ fn main() {
     cc::Build::new()
         .cpp(true)
         .std("c++20")
-        .files(["cpp/autocast.cpp", "cpp/kernels.cpp", "cpp/mix.cpp"])
+        .files(["cpp/autocast.cpp", "cpp/kernels.cpp", "cpp/memory.cpp", "cpp/mix.cpp"])
         // `#pragma omp simd` alone, without the OpenMP runtime: threads are libtorch's.
         .flag("-fopenmp-simd")
         .opt_level(3)

@@ -5,7 +5,9 @@
 #![allow(unsafe_code, reason = "this crate is the border to C++; every block says why it is sound")]
 
 mod autocast;
+mod memory;
 mod mix;
 
 pub use autocast::Autocast;
+pub use memory::keep_freed_memory;
 pub use mix::{MAX_PATHS, MixError, can_mix, mix};
