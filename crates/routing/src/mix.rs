@@ -22,10 +22,12 @@ use tch::Tensor;
 /// # Panics
 /// If there are no sources, or the weights are not `[B, S, T]` for them.
 pub fn mix(xs: &[Tensor], weights: &Tensor) -> Vec<Tensor> {
-    match mp_native::mix(xs, weights) {
-        Ok(ys) => ys,
-        Err(_) => composed(xs, weights),
+    let targets = weights.size()[2] as usize;
+    if !mp_native::can_mix(xs, targets) {
+        return composed(xs, weights);
     }
+    // Only weights of another shape are refused here: falling back would hide a fault of the caller.
+    mp_native::mix(xs, weights).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// The mixing as tensor operations, for what the fused one does not take.
