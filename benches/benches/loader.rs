@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use mp_benches::configuration;
-use mp_data::{AugmentConfig, Dataset, ImageShape, Images, Loader, LoaderConfig, Pipeline};
+use mp_data::{AugmentConfig, Dataset, Image, ImageShape, Images, Loader, LoaderConfig, Pipeline};
 
 const BATCH: usize = 128;
 const BATCHES: usize = 16;
@@ -27,7 +27,16 @@ fn loader(criterion: &mut Criterion) {
     {
         let pipeline = Pipeline::new(SHAPE, augment, &MEAN, &STD, 0).expect("settings that fit the images");
         group.bench_function(name, |bencher| {
-            bencher.iter(|| (0..BATCH).for_each(|index| pipeline.apply(images.pixels(index), 0, index, &mut out)));
+            bencher.iter(|| {
+                (0..BATCH).for_each(|index| {
+                    pipeline.apply(
+                        images.image(index, &mut Image::empty()).expect("pixels in memory").pixels(),
+                        0,
+                        index,
+                        &mut out,
+                    )
+                })
+            });
         });
     }
 

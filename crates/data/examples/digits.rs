@@ -5,11 +5,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use mp_data::{AugmentConfig, Dataset, Holdout, Loader, LoaderConfig, holdout, inspect, open};
+use mp_data::{AugmentConfig, Dataset, Holdout, Image, Loader, LoaderConfig, holdout, inspect, open};
 
 fn main() -> Result<(), mp_data::Error> {
     let digits = open("digits", Path::new("datasets"))?;
-    println!("{}\n", inspect(&digits));
+    println!("{}\n", inspect(&digits)?);
 
     let (train, valid) = holdout(Arc::clone(&digits.train), Holdout::Fraction(0.1), 0)?;
     println!("{} images to train on, {} held out\n", train.len(), valid.len());
@@ -24,7 +24,9 @@ fn main() -> Result<(), mp_data::Error> {
     let mut batches = loader.epoch(0, 0);
     if let Some(batch) = batches.next() {
         let batch = batch?;
-        let before = train.pixels(batch.indices[0]).iter().map(|&byte| f32::from(byte) / 255.0);
+        let mut buffer = Image::empty();
+        let image = train.image(batch.indices[0], &mut buffer)?;
+        let before = image.pixels().iter().map(|&byte| f32::from(byte) / 255.0);
         println!("image {}, a {}, and what the network sees of it:", batch.indices[0], batch.labels[0]);
         let after = batch.images.outer_iter().next().into_iter().flatten().copied();
         for (before, after) in rows(before).iter().zip(rows(after)) {

@@ -1,38 +1,8 @@
 //! What a data set is, and the one that lies in memory.
 
-use crate::Error;
+use crate::{Error, Image, ImageShape, ImageView};
 
-/// The size of every image of a data set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-pub struct ImageShape {
-    /// Channels C: 1 for grey, 3 for red, green, blue.
-    pub channels: usize,
-    /// Rows H.
-    pub height: usize,
-    /// Columns W.
-    pub width: usize,
-}
-
-impl ImageShape {
-    /// Bytes of one image, `H * W * C`.
-    pub fn len(&self) -> usize {
-        self.height.saturating_mul(self.width).saturating_mul(self.channels)
-    }
-
-    /// Whether an image has no pixels at all.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-impl std::fmt::Display for ImageShape {
-    /// `HxWxC`, the order of the pixels in memory.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}x{}x{}", self.height, self.width, self.channels)
-    }
-}
-
-/// Labelled images of one size, addressed by position.
+/// Labelled images, addressed by position.
 ///
 /// Object-safe, and shared between threads as `Arc<dyn Dataset>`.
 /// The methods that take an index panic if it is not below [`len`](Dataset::len).
@@ -48,8 +18,11 @@ pub trait Dataset: Send + Sync {
         self.len() == 0
     }
 
-    /// The size that all images share.
-    fn shape(&self) -> ImageShape;
+    /// Channels C of every image.
+    fn channels(&self) -> usize;
+
+    /// The size that all images share; `None` where they differ, or nobody knows before they are decoded.
+    fn shape(&self) -> Option<ImageShape>;
 
     /// The names of the N classes; a label is a position in this list.
     fn classes(&self) -> &[String];
@@ -57,8 +30,11 @@ pub trait Dataset: Send + Sync {
     /// The class of an image, below `classes().len()`.
     fn label(&self, index: usize) -> usize;
 
-    /// The pixels of an image: `[H, W, C]`, one byte a value, `shape().len()` of them.
-    fn pixels(&self, index: usize) -> &[u8];
+    /// The pixels of an image: where they lie, or decoded into `buffer`, whose memory serves one image after another.
+    ///
+    /// # Errors
+    /// An image that cannot be read or decoded.
+    fn image<'a>(&'a self, index: usize, buffer: &'a mut Image) -> Result<ImageView<'a>, Error>;
 }
 
 /// A data set that lies in memory.
@@ -67,7 +43,7 @@ pub struct Images {
     name: String,
     shape: ImageShape,
     classes: Vec<String>,
-    labels: Vec<u8>,
+    labels: Vec<u32>,
     pixels: Vec<u8>,
 }
 
@@ -81,7 +57,7 @@ impl Images {
         name: impl Into<String>,
         shape: ImageShape,
         classes: Vec<String>,
-        labels: Vec<u8>,
+        labels: Vec<u32>,
         pixels: Vec<u8>,
     ) -> Result<Self, Error> {
         let name = name.into();
@@ -98,7 +74,7 @@ impl Images {
                 labels.len()
             )));
         }
-        if let Some(index) = labels.iter().position(|&label| usize::from(label) >= classes.len()) {
+        if let Some(index) = labels.iter().position(|&label| label as usize >= classes.len()) {
             return Err(Error::Inconsistent {
                 name,
                 index,
@@ -119,8 +95,12 @@ impl Dataset for Images {
         self.labels.len()
     }
 
-    fn shape(&self) -> ImageShape {
-        self.shape
+    fn channels(&self) -> usize {
+        self.shape.channels
+    }
+
+    fn shape(&self) -> Option<ImageShape> {
+        Some(self.shape)
     }
 
     fn classes(&self) -> &[String] {
@@ -128,12 +108,12 @@ impl Dataset for Images {
     }
 
     fn label(&self, index: usize) -> usize {
-        usize::from(self.labels[index])
+        self.labels[index] as usize
     }
 
-    fn pixels(&self, index: usize) -> &[u8] {
+    fn image<'a>(&'a self, index: usize, _buffer: &'a mut Image) -> Result<ImageView<'a>, Error> {
         let len = self.shape.len();
-        &self.pixels[index * len..][..len]
+        Ok(ImageView::new(self.shape, &self.pixels[index * len..][..len]))
     }
 }
 
@@ -149,7 +129,7 @@ mod tests {
 
     const SHAPE: ImageShape = ImageShape { channels: 3, height: 1, width: 2 };
 
-    fn images(labels: &[u8], bytes: usize) -> Result<Images, Error> {
+    fn images(labels: &[u32], bytes: usize) -> Result<Images, Error> {
         let classes = vec!["cat".to_owned(), "dog".to_owned()];
         Images::new("pets", SHAPE, classes, labels.to_vec(), (0..).take(bytes).collect())
     }
@@ -157,7 +137,7 @@ mod tests {
     #[test]
     fn an_image_is_addressed_by_its_position() {
         let pets = images(&[1, 0], 12).unwrap();
-        assert_eq!(pets.pixels(1), [6, 7, 8, 9, 10, 11]);
+        assert_eq!(pets.image(1, &mut Image::empty()).unwrap().pixels(), [6, 7, 8, 9, 10, 11]);
         assert_eq!(pets.classes()[pets.label(0)], "dog");
     }
 

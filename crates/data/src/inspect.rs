@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{Dataset, Format, ImageShape, Splits, Statistics};
+use crate::{Dataset, Error, Format, ImageShape, Splits, Statistics};
 
 /// What a data set holds, counted and measured; `Display` prints it as a table.
 #[derive(Debug, Clone, PartialEq)]
@@ -11,8 +11,8 @@ pub struct Report {
     pub name: String,
     /// How its files are written.
     pub format: Format,
-    /// The size of every image.
-    pub shape: ImageShape,
+    /// The size of every image, where they share one.
+    pub shape: Option<ImageShape>,
     /// Class names, in label order.
     pub classes: Vec<String>,
     /// Training images of each class.
@@ -26,17 +26,20 @@ pub struct Report {
 }
 
 /// Counts the images of each class and measures the channels.
-pub fn inspect(splits: &Splits) -> Report {
-    Report {
+///
+/// # Errors
+/// An image that cannot be read.
+pub fn inspect(splits: &Splits) -> Result<Report, Error> {
+    Ok(Report {
         name: splits.name.clone(),
         format: splits.format,
         shape: splits.train.shape(),
         classes: splits.train.classes().to_vec(),
         train: histogram(&*splits.train),
         test: histogram(&*splits.test),
-        measured: Statistics::of(&*splits.train),
+        measured: Statistics::of(&*splits.train)?,
         normalisation: Statistics { mean: splits.mean.clone(), std: splits.std.clone() },
-    }
+    })
 }
 
 fn histogram(dataset: &dyn Dataset) -> Vec<usize> {
@@ -55,7 +58,10 @@ impl fmt::Display for Report {
         let total = |counts: &[usize]| counts.iter().sum::<usize>();
         writeln!(f, "{:<14}{}", "data set", self.name)?;
         writeln!(f, "{:<14}{}", "format", self.format)?;
-        writeln!(f, "{:<14}{} (height x width x channels)", "images", self.shape)?;
+        match self.shape {
+            Some(shape) => writeln!(f, "{:<14}{shape} (height x width x channels)", "images")?,
+            None => writeln!(f, "{:<14}of several sizes", "images")?,
+        }
         writeln!(f, "{:<14}{}", "classes", self.classes.len())?;
         writeln!(f, "{:<14}{}", "measured", Moments(&self.measured))?;
         writeln!(f, "{:<14}{}", "normalised by", Moments(&self.normalisation))?;
@@ -92,7 +98,7 @@ mod tests {
     fn the_table_reads_like_this() {
         let shape = ImageShape { channels: 1, height: 1, width: 2 };
         let classes = vec!["cat".to_owned(), "lizard".to_owned()];
-        let split = |name: &str, labels: Vec<u8>| -> Arc<dyn Dataset> {
+        let split = |name: &str, labels: Vec<u32>| -> Arc<dyn Dataset> {
             let pixels = labels.iter().flat_map(|_| [0, 255]).collect();
             Arc::new(Images::new(name, shape, classes.clone(), labels, pixels).unwrap())
         };
@@ -116,6 +122,6 @@ label  class      train      test
     0  cat            1         1  ############
     1  lizard         2         0  ########################
        all            3         1";
-        assert_eq!(inspect(&splits).to_string(), expected);
+        assert_eq!(inspect(&splits).unwrap().to_string(), expected);
     }
 }

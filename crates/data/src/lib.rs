@@ -1,6 +1,6 @@
 //! Labelled images as plain arrays: data sets, augmentation and a loader that works ahead.
 //!
-//! - A [`Dataset`] is labelled images of one size, addressed by position. [`open`] reads one by its name (`digits`,
+//! - A [`Dataset`] is labelled images, addressed by position. [`open`] reads one by its name (`digits`,
 //!   `fashion-mnist`, `mnist`, `cifar10`, `cifar100`) or by the path of its folder and gives its [`Splits`].
 //!   [`fetch`] downloads a known one, [`inspect`] tells what is in it.
 //! - A [`Pipeline`] augments and normalises one image: a pure function of seed, epoch and position.
@@ -31,6 +31,7 @@ mod dataset;
 mod error;
 mod fetch;
 mod format;
+mod image;
 mod inspect;
 mod loader;
 mod manifest;
@@ -40,10 +41,11 @@ mod statistics;
 mod subset;
 mod transform;
 
-pub use dataset::{Dataset, ImageShape, Images};
+pub use dataset::{Dataset, Images};
 pub use error::Error;
 pub use fetch::{Progress, fetch};
 pub use format::Format;
+pub use image::{Image, ImageShape, ImageView};
 pub use inspect::{Report, inspect};
 pub use loader::{Batch, EpochIter, Loader, LoaderConfig};
 pub use manifest::{Content, Download, Manifest, Source};

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::random::{Purpose, generator};
-use crate::{AugmentConfig, Dataset, Error, Pipeline};
+use crate::{AugmentConfig, Dataset, Error, Image, Pipeline};
 
 /// How a data set is turned into batches.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -109,7 +109,10 @@ impl Loader {
                 if config.drop_last { config.batch_size } else { 1 }
             )));
         }
-        let pipeline = Pipeline::new(dataset.shape(), config.augment, &config.mean, &config.std, config.seed)?;
+        let shape = dataset.shape().ok_or_else(|| {
+            Error::Config(format!("`{}` has images of several sizes: expected images of one size", dataset.name()))
+        })?;
+        let pipeline = Pipeline::new(shape, config.augment, &config.mean, &config.std, config.seed)?;
         let pool = match config.threads {
             1 => None,
             threads => {
@@ -183,21 +186,23 @@ impl Shared {
     fn batch(&self, epoch: u64, indices: &[usize], mut buffer: Vec<f32>) -> Result<Batch, Error> {
         let shape = self.pipeline.shape();
         buffer.resize(indices.len() * shape.len(), 0.0);
-        let one = |(out, &index): (&mut [f32], &usize)| {
-            let pixels = self.dataset.pixels(index);
-            if pixels.len() != shape.len() {
-                return Err(self.inconsistent(index, format!("{shape} bytes"), pixels.len()));
+        let one = |decoded: &mut Image, (out, &index): (&mut [f32], &usize)| {
+            let image = self.dataset.image(index, decoded)?;
+            if image.shape() != shape {
+                return Err(self.inconsistent(index, shape.to_string(), image.shape()));
             }
-            self.pipeline.apply(pixels, epoch, index, out);
+            self.pipeline.apply(image.pixels(), epoch, index, out);
             Ok(())
         };
         match &self.pool {
-            None => buffer.chunks_exact_mut(shape.len()).zip(indices).try_for_each(one)?,
-            Some(pool) => {
-                pool.install(|| {
-                    buffer.par_chunks_exact_mut(shape.len()).zip(indices).with_min_len(8).try_for_each(one)
-                })?;
+            None => {
+                let mut decoded = Image::empty();
+                buffer.chunks_exact_mut(shape.len()).zip(indices).try_for_each(|pair| one(&mut decoded, pair))?;
             }
+            Some(pool) => pool.install(|| {
+                let images = buffer.par_chunks_exact_mut(shape.len()).zip(indices).with_min_len(8);
+                images.try_for_each_init(Image::empty, one)
+            })?,
         }
 
         let classes = self.dataset.classes().len();
@@ -211,7 +216,7 @@ impl Shared {
         Ok(Batch { images, labels, indices: indices.to_vec() })
     }
 
-    fn inconsistent(&self, index: usize, expected: String, found: usize) -> Error {
+    fn inconsistent(&self, index: usize, expected: String, found: impl ToString) -> Error {
         Error::Inconsistent { name: self.dataset.name().to_owned(), index, expected, found: found.to_string() }
     }
 }

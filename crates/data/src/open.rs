@@ -244,9 +244,10 @@ fn list(folder: &Path) -> Result<(BTreeSet<String>, BTreeSet<String>), Error> {
 
 fn splits(name: &str, format: Format, classes: Vec<String>, train: Raw, test: Raw) -> Result<Splits, Error> {
     let images = |split: &str, raw: Raw| {
-        Images::new(format!("{name}/{split}"), raw.shape, classes.clone(), raw.labels, raw.pixels)
+        let labels = raw.labels.into_iter().map(u32::from).collect();
+        Images::new(format!("{name}/{split}"), raw.shape, classes.clone(), labels, raw.pixels)
     };
     let (train, test) = (images("train", train)?, images("test", test)?);
-    let Statistics { mean, std } = Statistics::of(&train);
+    let Statistics { mean, std } = Statistics::of(&train)?;
     Ok(Splits { name: name.to_owned(), format, train: Arc::new(train), test: Arc::new(test), mean, std })
 }

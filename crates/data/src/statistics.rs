@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::Dataset;
+use crate::{Dataset, Error, Image};
 
 /// The mean and the standard deviation of every channel over all pixels, with pixels scaled to 0..1.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,23 +15,30 @@ pub struct Statistics {
 
 impl Statistics {
     /// Counts every value of every channel, so the result is exact and does not depend on the number of threads.
-    pub fn of(dataset: &dyn Dataset) -> Self {
-        let channels = dataset.shape().channels;
+    ///
+    /// # Errors
+    /// The first image that cannot be read.
+    pub fn of(dataset: &dyn Dataset) -> Result<Self, Error> {
+        let channels = dataset.channels();
         let zero = || vec![[0u64; 256]; channels];
         let counts = (0..dataset.len())
             .into_par_iter()
-            .fold(zero, |mut counts, index| {
-                for pixel in dataset.pixels(index).chunks_exact(channels) {
-                    counts.iter_mut().zip(pixel).for_each(|(counts, &value)| counts[usize::from(value)] += 1);
-                }
-                counts
-            })
-            .reduce(zero, |mut left, right| {
+            .try_fold(
+                || (zero(), Image::empty()),
+                |(mut counts, mut buffer), index| {
+                    for pixel in dataset.image(index, &mut buffer)?.pixels().chunks_exact(channels) {
+                        counts.iter_mut().zip(pixel).for_each(|(counts, &value)| counts[usize::from(value)] += 1);
+                    }
+                    Ok((counts, buffer))
+                },
+            )
+            .map(|folded| folded.map(|(counts, _)| counts))
+            .try_reduce(zero, |mut left, right| {
                 left.iter_mut().flatten().zip(right.iter().flatten()).for_each(|(left, right)| *left += right);
-                left
-            });
+                Ok(left)
+            })?;
         let (mean, std) = counts.iter().map(moments).unzip();
-        Self { mean, std }
+        Ok(Self { mean, std })
     }
 }
 
@@ -58,7 +65,7 @@ mod tests {
         // First channel 0, 255, 255, 0: mean 0.5, deviation 0.5. Second channel 51 everywhere: mean 0.2, deviation taken as 1.
         let shape = ImageShape { channels: 2, height: 1, width: 2 };
         let images = Images::new("two", shape, vec!["only".into()], vec![0, 0], vec![0, 51, 255, 51, 255, 51, 0, 51]);
-        let statistics = Statistics::of(&images.unwrap());
+        let statistics = Statistics::of(&images.unwrap()).unwrap();
         assert_eq!(statistics, Statistics { mean: vec![0.5, 0.2], std: vec![0.5, 1.0] });
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rand::seq::SliceRandom;
 
 use crate::random::{Purpose, generator};
-use crate::{Dataset, Error, ImageShape};
+use crate::{Dataset, Error, Image, ImageShape, ImageView};
 
 /// Some of the images of another data set, without copying them.
 #[derive(Clone)]
@@ -46,7 +46,11 @@ impl Dataset for Subset {
         self.indices.len()
     }
 
-    fn shape(&self) -> ImageShape {
+    fn channels(&self) -> usize {
+        self.whole.channels()
+    }
+
+    fn shape(&self) -> Option<ImageShape> {
         self.whole.shape()
     }
 
@@ -58,8 +62,8 @@ impl Dataset for Subset {
         self.whole.label(self.indices[index])
     }
 
-    fn pixels(&self, index: usize) -> &[u8] {
-        self.whole.pixels(self.indices[index])
+    fn image<'a>(&'a self, index: usize, buffer: &'a mut Image) -> Result<ImageView<'a>, Error> {
+        self.whole.image(self.indices[index], buffer)
     }
 }
 
@@ -119,7 +123,8 @@ mod tests {
         all.sort_unstable();
         assert_eq!(all, (0..10).collect::<Vec<_>>());
         for (position, &index) in valid.indices().iter().enumerate() {
-            assert_eq!((valid.label(position), valid.pixels(position)), (index, &[index as u8][..]));
+            let pixels = valid.image(position, &mut Image::empty()).unwrap().pixels().to_vec();
+            assert_eq!((valid.label(position), pixels), (index, vec![index as u8]));
         }
     }
 

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use mp_data::{AugmentConfig, Batch, Dataset, ImageShape, Loader, LoaderConfig, Pipeline, open};
+use mp_data::{
+    AugmentConfig, Batch, Dataset, Error, Image, ImageShape, ImageView, Loader, LoaderConfig, Pipeline, open,
+};
 
 fn digits() -> Arc<dyn Dataset> {
     open("digits", Path::new("no cache")).unwrap().test
@@ -46,12 +48,13 @@ fn an_epoch_serves_every_image_once() {
 fn labels_and_pixels_belong_to_their_image() {
     let digits = digits();
     let config = config();
-    let pipeline = Pipeline::new(digits.shape(), config.augment, &config.mean, &config.std, config.seed).unwrap();
+    let pipeline =
+        Pipeline::new(digits.shape().unwrap(), config.augment, &config.mean, &config.std, config.seed).unwrap();
     let mut expected = vec![0.0; 64];
     for batch in epoch(config, 5, 0) {
         for ((image, &label), &index) in batch.images.outer_iter().zip(&batch.labels).zip(&batch.indices) {
             assert_eq!(label, digits.label(index) as i64);
-            pipeline.apply(digits.pixels(index), 5, index, &mut expected);
+            pipeline.apply(digits.image(index, &mut Image::empty()).unwrap().pixels(), 5, index, &mut expected);
             assert_eq!(image.as_slice().unwrap(), expected);
         }
     }
@@ -123,21 +126,21 @@ fn settings_that_cannot_work_are_refused() {
 }
 
 /// Gives the label and the pixels of an image.
-type Image = fn(&Faulty, usize) -> (usize, &[u8]);
+type Fault = fn(&Faulty, usize) -> (usize, &[u8]);
 
 /// 100 images of one pixel that count how often they are read and misbehave from image 10 on.
 struct Faulty {
-    fault: Image,
+    fault: Fault,
     classes: Vec<String>,
     reads: AtomicUsize,
 }
 
 impl Faulty {
-    fn new(fault: Image) -> Arc<Self> {
+    fn new(fault: Fault) -> Arc<Self> {
         Arc::new(Self { fault, classes: vec!["only".to_owned()], reads: AtomicUsize::new(0) })
     }
 
-    fn image(&self, index: usize) -> (usize, &[u8]) {
+    fn answer(&self, index: usize) -> (usize, &[u8]) {
         if index < 10 { (0, &[1]) } else { (self.fault)(self, index) }
     }
 }
@@ -151,8 +154,12 @@ impl Dataset for Faulty {
         100
     }
 
-    fn shape(&self) -> ImageShape {
-        ImageShape { channels: 1, height: 1, width: 1 }
+    fn channels(&self) -> usize {
+        1
+    }
+
+    fn shape(&self) -> Option<ImageShape> {
+        Some(ImageShape { channels: 1, height: 1, width: 1 })
     }
 
     fn classes(&self) -> &[String] {
@@ -160,12 +167,13 @@ impl Dataset for Faulty {
     }
 
     fn label(&self, index: usize) -> usize {
-        self.image(index).0
+        self.answer(index).0
     }
 
-    fn pixels(&self, index: usize) -> &[u8] {
+    fn image<'a>(&'a self, index: usize, _buffer: &'a mut Image) -> Result<ImageView<'a>, Error> {
         self.reads.fetch_add(1, Ordering::SeqCst);
-        self.image(index).1
+        let pixels = self.answer(index).1;
+        Ok(ImageView::new(ImageShape { channels: 1, height: 1, width: pixels.len() }, pixels))
     }
 }
 
@@ -175,9 +183,9 @@ fn one_by_one(threads: usize) -> LoaderConfig {
 
 #[test]
 fn a_faulty_data_set_ends_the_epoch_with_an_error() {
-    let faults: [(Image, &str); 3] = [
+    let faults: [(Fault, &str); 3] = [
         (|_, _| (1, &[1]), "data set `faulty`: image 10: expected a label below 1, found 1"),
-        (|_, _| (0, &[]), "data set `faulty`: image 10: expected 1x1x1 bytes, found 0"),
+        (|_, _| (0, &[]), "data set `faulty`: image 10: expected 1x1x1, found 1x0x1"),
         (|_, index| panic!("no image {index}"), "the loader's background thread stopped: no image 10"),
     ];
     for (fault, message) in faults {

@@ -17,6 +17,7 @@ pub struct Corpus {
     pub valid: Arc<dyn Dataset>,
     /// What the whole run is judged by; the validation images where none are held out.
     pub test: Arc<dyn Dataset>,
+    shape: ImageShape,
     mean: Vec<f32>,
     std: Vec<f32>,
 }
@@ -28,7 +29,7 @@ impl Corpus {
     /// split is. `data.limit` then keeps the first training images only.
     ///
     /// # Errors
-    /// Data that is missing or broken; a holdout that leaves nothing; [`Error::NoImages`]; [`Error::NotSquare`].
+    /// Data that is missing or broken; a holdout that leaves nothing; [`Error::NoImages`]; [`Error::NotSquare`]; [`Error::NoSize`].
     pub fn open(recipe: &Recipe, cache: &Path) -> Result<Self, Error> {
         let Splits { train, test, mean, std, .. } = mp_data::open(&recipe.data.name, cache)?;
         let (train, valid) = match recipe.data.holdout {
@@ -45,17 +46,18 @@ impl Corpus {
         if train.is_empty() || valid.is_empty() {
             return Err(Error::NoImages { what: recipe.data.name.clone() });
         }
-        let corpus = Self { train, valid, test, mean, std };
-        let ImageShape { height, width, .. } = corpus.shape();
+        let data = || recipe.data.name.clone();
+        let shape = train.shape().ok_or_else(|| Error::NoSize { data: data() })?;
+        let ImageShape { height, width, .. } = shape;
         if height != width {
-            return Err(Error::NotSquare { data: recipe.data.name.clone(), height, width });
+            return Err(Error::NotSquare { data: data(), height, width });
         }
-        Ok(corpus)
+        Ok(Self { train, valid, test, shape, mean, std })
     }
 
     /// The size of every image.
     pub fn shape(&self) -> ImageShape {
-        self.train.shape()
+        self.shape
     }
 
     /// What identifies a model of the recipe on these images.

@@ -134,6 +134,12 @@ pub enum Error {
         /// Columns.
         width: usize,
     },
+    /// The images differ in size, and nothing says to which size they should be brought.
+    #[error("{data}: images of several sizes, expected images of one size")]
+    NoSize {
+        /// The data set.
+        data: String,
+    },
     /// bfloat16 autocast is not there for this device.
     #[error("train.precision is bf16, expected fp32 on {device}: autocast to bfloat16 is for the CPU")]
     Precision {

@@ -40,7 +40,9 @@ fn one_line(error: &dyn std::error::Error) -> String {
 /// Sixteen of the validation digits, u8 `[B, H, W, C]`, with their labels.
 fn digits() -> (Array4<u8>, Vec<usize>) {
     let test = mp_data::open("digits", Path::new("")).unwrap().test;
-    let pixels: Vec<u8> = (0..16).flat_map(|index| test.pixels(index).to_vec()).collect();
+    let mut buffer = mp_data::Image::empty();
+    let mut pixels = Vec::new();
+    (0..16).for_each(|index| pixels.extend_from_slice(test.image(index, &mut buffer).unwrap().pixels()));
     (Array4::from_shape_vec((16, 8, 8, 1), pixels).unwrap(), (0..16).map(|index| test.label(index)).collect())
 }
 

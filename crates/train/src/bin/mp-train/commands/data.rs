@@ -22,7 +22,7 @@ pub(crate) fn run(args: Data) -> anyhow::Result<()> {
         }
         Data::Inspect { name, data_dir } => {
             let splits = mp_data::open(&name, &data_dir.resolve()?)?;
-            output::text(&mp_data::inspect(&splits).to_string())
+            output::text(&mp_data::inspect(&splits)?.to_string())
         }
     }
 }
