@@ -1,5 +1,7 @@
 //! What a data set is, and the one that lies in memory.
 
+use std::ops::Range;
+
 use crate::{Error, Image, ImageShape, ImageView};
 
 /// Labelled images, addressed by position.
@@ -29,6 +31,12 @@ pub trait Dataset: Send + Sync {
 
     /// The class of an image, below `classes().len()`.
     fn label(&self, index: usize) -> usize;
+
+    /// The runs of positions whose images lie together, such as those of one file of many: in order, without gaps. Reading
+    /// run by run saves seeks. Where images lie does not matter by default: one run.
+    fn shards(&self) -> Vec<Range<usize>> {
+        std::iter::once(0..self.len()).collect()
+    }
 
     /// The pixels of an image: where they lie, or decoded into `buffer`, whose memory serves one image after another.
     ///
