@@ -31,6 +31,15 @@ pub enum Error {
         name: String,
     },
 
+    /// A known data set that its owners give only to those who ask.
+    #[error("`{name}` cannot be fetched: {how}")]
+    ByHand {
+        /// The data set's name.
+        name: String,
+        /// Where to get it, where to put it, and how it must lie there.
+        how: String,
+    },
+
     /// The operating system refused to read, write or start something.
     #[error("cannot {action} {}", path.display())]
     Io {

@@ -48,7 +48,7 @@ pub use format::Format;
 pub use image::{Image, ImageShape, ImageView};
 pub use inspect::{Report, inspect};
 pub use loader::{Batch, EpochIter, Loader, LoaderConfig};
-pub use manifest::{Content, Download, Manifest, Source};
+pub use manifest::{Content, Download, Limits, Manifest, Source, Tree};
 pub use open::{Splits, open};
 pub use statistics::Statistics;
 pub use subset::{Holdout, Subset, holdout};

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use ureq::Agent;
 
-use crate::manifest::{Content, Download, Manifest, Source};
+use self::archive::Wanted;
+use crate::manifest::{Download, Manifest, Source};
 use crate::open::places;
 use crate::{Error, Format};
 
@@ -19,7 +20,7 @@ use crate::{Error, Format};
 pub struct Progress<'a> {
     /// The source in use: an address, a package or a folder.
     pub source: &'a str,
-    /// The file that is on its way.
+    /// The file that is on its way, or `unpacking`.
     pub file: &'a str,
     /// Bytes of it that are here.
     pub done: u64,
@@ -36,7 +37,7 @@ pub struct Progress<'a> {
 /// Downloads follow the proxy variables that `ureq` knows (`HTTPS_PROXY`, `NO_PROXY` and so on).
 ///
 /// # Errors
-/// [`Error::UnknownName`]; [`Error::BuiltIn`] for `digits`; [`Error::Unrecognised`] if `cache_dir/NAME` holds something else;
+/// [`Error::UnknownName`]; [`Error::BuiltIn`] for `digits`; [`Error::ByHand`] for what no program may download; [`Error::Unrecognised`] if `cache_dir/NAME` holds something else;
 /// [`Error::Io`] if `cache_dir` cannot be written; [`Error::Fetch`], with every source and the reason why it failed.
 pub fn fetch(name: &str, cache_dir: &Path, progress: &mut dyn FnMut(Progress<'_>)) -> Result<PathBuf, Error> {
     fetch_manifest(Manifest::find(name)?, cache_dir, &http::agent(), progress)
@@ -54,10 +55,14 @@ fn fetch_manifest(
     let target = cache_dir.join(&manifest.name);
     let work = cache_dir.join(format!("{}.partial", manifest.name));
     if !is_occupied(&target) {
-        let system =
-            places(manifest, cache_dir).into_iter().find(|place| content::check(place, &manifest.files).is_ok());
+        let system = places(manifest, cache_dir).into_iter().find(|place| content::check(place, manifest).is_ok());
         if let Some(folder) = system {
             return Ok(folder);
+        }
+        if manifest.sources.is_empty() {
+            let how = manifest.by_hand.as_deref().unwrap_or_default();
+            let how = how.replace("{folder}", &target.display().to_string());
+            return Err(Error::ByHand { name: manifest.name.clone(), how });
         }
     }
 
@@ -65,7 +70,7 @@ fn fetch_manifest(
     let _lock = lock(&cache_dir.join(format!(".{}.lock", manifest.name)))?;
     // Looked at only now: another process may have finished it in the meantime.
     if is_occupied(&target) {
-        return match content::check(&target, &manifest.files) {
+        return match content::check(&target, manifest) {
             Ok(()) => Ok(target),
             Err(found) => Err(Error::Unrecognised {
                 folder: target,
@@ -80,9 +85,9 @@ fn fetch_manifest(
     let mut attempts = Vec::new();
     for source in &manifest.sources {
         let name = source.to_string();
-        let mut attempt = Attempt { source: &name, files: &manifest.files, downloads: &downloads, agent, progress };
+        let mut attempt = Attempt { source: &name, manifest, downloads: &downloads, agent, progress };
         empty(&ready)?;
-        match attempt.run(source, &ready).and_then(|()| content::check(&ready, &manifest.files)) {
+        match attempt.run(source, &ready).and_then(|()| content::check(&ready, manifest)) {
             Ok(()) => {
                 fs::rename(&ready, &target).map_err(Error::io("rename the finished files to", &target))?;
                 // The data set is complete: what is left of the work folder does no harm.
@@ -98,7 +103,10 @@ fn fetch_manifest(
     Err(Error::Fetch {
         name: manifest.name.clone(),
         attempts: attempts.join("; "),
-        wanted: manifest.files.iter().map(|file| file.name.as_str()).collect::<Vec<_>>().join(", "),
+        wanted: match &manifest.tree {
+            Some(tree) => format!("its folders {} and {}", tree.train, tree.test),
+            None => manifest.files.iter().map(|file| file.name.as_str()).collect::<Vec<_>>().join(", "),
+        },
         folder: target,
     })
 }
@@ -106,7 +114,7 @@ fn fetch_manifest(
 /// One source being tried. Reasons for failure are plain text: they end up side by side in one message.
 struct Attempt<'a> {
     source: &'a str,
-    files: &'a [Content],
+    manifest: &'a Manifest,
     downloads: &'a Path,
     agent: &'a Agent,
     progress: &'a mut dyn FnMut(Progress<'_>),
@@ -120,7 +128,7 @@ impl Attempt<'_> {
             Source::Folder { .. } => Err("not there, or not the published files".to_owned()),
             Source::Debian { package, folder } => {
                 (self.progress)(Progress { source: self.source, file: package, done: 0, total: None });
-                debian::unpack(package, folder, self.files, self.downloads, ready)
+                debian::unpack(package, folder, &self.manifest.files, self.downloads, ready)
             }
             Source::Http { url, downloads } => {
                 for download in downloads {
@@ -131,11 +139,17 @@ impl Attempt<'_> {
                     fs::rename(&path, ready.join(&download.name)).map_err(cannot("rename", &path))
                 })
             }
-            Source::Archive { url, bytes, sha256, folder } => {
+            Source::Archive { url, bytes, sha256, folder, limits } => {
                 let name = url.rsplit('/').next().unwrap_or(url).to_owned();
                 let path = self.downloads.join(&name);
                 self.download(url, &Download { name, bytes: *bytes, sha256: sha256.clone() })?;
-                archive::unpack(&path, folder, self.files, ready)
+                let wanted = match &self.manifest.tree {
+                    Some(_) => Wanted::Everything,
+                    None => Wanted::Files(&self.manifest.files),
+                };
+                archive::unpack(&path, folder, wanted, *limits, ready, &mut |done| {
+                    (self.progress)(Progress { source: self.source, file: "unpacking", done, total: None });
+                })
             }
         }
     }

@@ -9,7 +9,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::*;
-use crate::open;
+use crate::manifest::{Content, Limits, Tree};
+use crate::{Format, open};
 
 /// What the server does to the first answer that it gives for a file.
 #[derive(Clone, Copy, PartialEq)]
@@ -114,6 +115,7 @@ fn manifest(sources: Vec<Source>) -> Manifest {
         name: name.to_owned(),
         bytes: bytes.len() as u64,
         sha256: Some(sum(&bytes)),
+        md5: None,
     };
     Manifest {
         name: "tiny".to_owned(),
@@ -127,7 +129,9 @@ fn manifest(sources: Vec<Source>) -> Manifest {
         mean: vec![0.5],
         std: vec![0.5],
         files: files().map(content).into(),
+        tree: None,
         sources,
+        by_hand: None,
     }
 }
 
@@ -143,7 +147,8 @@ fn single_files(url: &str) -> Source {
 
 fn archive(url: &str, bytes: &[u8]) -> Source {
     let folder = PathBuf::from("tiny-1.0/data");
-    Source::Archive { url: format!("{url}/tiny.tar.gz"), bytes: bytes.len() as u64, sha256: sum(bytes), folder }
+    let url = format!("{url}/tiny.tar.gz");
+    Source::Archive { url, bytes: bytes.len() as u64, sha256: sum(bytes), folder, limits: Limits::default() }
 }
 
 /// Fetches into `cache`, dropping reports of progress.
@@ -279,8 +284,8 @@ fn an_archive_that_reaches_out_is_refused() {
     for (entry, reason) in [
         (("tiny-1.0/data/../../../evil", tar::EntryType::Regular, &b"x"[..]), "which leads outside"),
         (("/evil", tar::EntryType::Regular, b"x"), "which leads outside"),
-        ((wanted, tar::EntryType::Symlink, b""), "is not a regular file"),
-        ((wanted, tar::EntryType::Regular, b"x"), "in the archive has 1 bytes: expected 19"),
+        ((wanted, tar::EntryType::Symlink, b""), "is neither a file nor a folder"),
+        ((wanted, tar::EntryType::Regular, b"x"), "train-images-idx3-ubyte\" has 1 bytes: expected 19"),
     ] {
         let bytes = tarball(&[entry]);
         let server = Server::start(HashMap::from([("tiny.tar.gz".to_owned(), bytes.clone())]), First::Whole);
@@ -288,6 +293,76 @@ fn an_archive_that_reaches_out_is_refused() {
         let message = quietly(&manifest(vec![archive(&server.url, &bytes)]), cache.path()).unwrap_err();
         assert!(message.contains(reason), "{message}");
         assert!(!cache.path().join("tiny").exists() && !cache.path().join("evil").exists());
+    }
+}
+
+/// A data set of a folder for each class, and the archive that it comes in.
+fn tree() -> (Manifest, Vec<u8>) {
+    let files = ["train/cat/1.jpg", "train/cat/2.JPEG", "train/dog/images/3.png", "val/dog/4.webp", "val/notes.txt"];
+    let files: Vec<_> = files.iter().map(|name| (format!("tiny-1.0/{name}"), tar::EntryType::Regular)).collect();
+    let bytes = tarball(&files.iter().map(|(name, kind)| (&name[..], *kind, &b"x"[..])).collect::<Vec<_>>());
+    let tree = Some(Tree { train: "train".to_owned(), test: "val".to_owned() });
+    (Manifest { tree, files: Vec::new(), ..manifest(vec![]) }, bytes)
+}
+
+#[test]
+fn folders_of_images_are_unpacked_and_counted() {
+    let (manifest, bytes) = tree();
+    let server = Server::start(HashMap::from([("tiny.tar.gz".to_owned(), bytes.clone())]), First::BreaksAfter(50));
+    let Source::Archive { url, bytes, sha256, .. } = archive(&server.url, &bytes) else { unreachable!() };
+    let source = Source::Archive { url, bytes, sha256, folder: "tiny-1.0".into(), limits: Limits::default() };
+    let manifest = Manifest { sources: vec![source], ..manifest };
+    let cache = tempfile::tempdir().unwrap();
+    let folder = quietly(&manifest, cache.path()).unwrap();
+    assert!(folder.join("train/dog/images/3.png").is_file() && folder.join("val/notes.txt").is_file());
+    assert_eq!(quietly(&manifest, cache.path()).unwrap(), folder);
+
+    // A lost image is noticed the next time; a set in a subfolder, as `tar -x` leaves it, is as good.
+    fs::remove_file(folder.join("train/cat/1.jpg")).unwrap();
+    let message = quietly(&manifest, cache.path()).unwrap_err();
+    assert!(message.ends_with(&format!("found {}/train with 2 images instead of 3", folder.display())), "{message}");
+    fs::write(folder.join("train/cat/1.jpg"), b"x").unwrap();
+    let inner = cache.path().join("inner");
+    fs::rename(&folder, &inner).unwrap();
+    fs::create_dir(&folder).unwrap();
+    fs::rename(&inner, folder.join("tiny-1.0")).unwrap();
+    assert_eq!(quietly(&manifest, cache.path()).unwrap(), folder);
+}
+
+#[test]
+fn what_no_program_may_download_is_explained() {
+    let by_hand = Some("ask its owners, and put train/ and val/ into {folder}".to_owned());
+    let manifest = Manifest { by_hand, ..tree().0 };
+    let cache = tempfile::tempdir().unwrap();
+    let cache = cache.path().join("data");
+    let folder = cache.join("tiny");
+    let message = quietly(&manifest, &cache).unwrap_err();
+    let expected = "`tiny` cannot be fetched: ask its owners, and put train/ and val/ into ";
+    assert_eq!(message, format!("{expected}{}", folder.display()));
+    assert!(!cache.exists(), "nothing is made where nothing is fetched");
+
+    for name in ["train/cat/1.jpg", "train/cat/2.jpg", "train/dog/3.jpg", "val/dog/4.jpg"] {
+        fs::create_dir_all(folder.join(name).parent().unwrap()).unwrap();
+        fs::write(folder.join(name), b"x").unwrap();
+    }
+    assert_eq!(quietly(&manifest, &cache).unwrap(), folder);
+}
+
+#[test]
+fn a_file_with_only_an_md5_is_checked_by_it() {
+    let cache = tempfile::tempdir().unwrap();
+    let folder = cache.path().join("tiny");
+    fs::create_dir(&folder).unwrap();
+    files().iter().for_each(|(name, bytes)| fs::write(folder.join(name), bytes).unwrap());
+    fs::write(folder.join("t10k-labels-idx1-ubyte"), b"quick fox").unwrap();
+    // `printf 'quick fox' | md5sum`
+    for (md5, good) in [("3261897d31db079ec7d05463d33c0d73", true), ("00000000000000000000000000000000", false)] {
+        let mut manifest = manifest(vec![]);
+        manifest.files[3] = Content { sha256: None, md5: Some(md5.to_owned()), ..manifest.files[3].clone() };
+        let outcome = quietly(&manifest, cache.path());
+        assert_eq!(outcome.is_ok(), good, "{outcome:?}");
+        let reason = "t10k-labels-idx1-ubyte with md5 3261897d31db079ec7d05463d33c0d73 instead of 0";
+        assert!(good || outcome.unwrap_err().contains(reason));
     }
 }
 

@@ -1,0 +1,9 @@
+//! Four IDX files, plain or compressed.
+#![no_main]
+
+#[path = "../../tests/corpus/parsers.rs"]
+mod parsers;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let _ = parsers::idx(bytes);
+});
