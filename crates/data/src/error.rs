@@ -1,6 +1,8 @@
 //! Everything that can go wrong with data, each said in one line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use crate::decode::DecodeError;
 
 /// What failed, where, what was expected, and what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +43,7 @@ pub enum Error {
     },
 
     /// The operating system refused to read, write or start something.
-    #[error("cannot {action} {}", path.display())]
+    #[error("cannot {action} {}", Line(path))]
     Io {
         /// What was being done, as a verb: `read`, `write`, `rename`.
         action: &'static str,
@@ -52,7 +54,7 @@ pub enum Error {
     },
 
     /// A file of the data set that is not there.
-    #[error("{} is missing: expected {expected}", path.display())]
+    #[error("{} is missing: expected {expected}", Line(path))]
     Missing {
         /// The file that was looked for.
         path: PathBuf,
@@ -61,7 +63,7 @@ pub enum Error {
     },
 
     /// A folder whose files belong to no known format, or to several.
-    #[error("{}: expected {expected}, found {found}", folder.display())]
+    #[error("{}: expected {expected}, found {found}", Line(folder))]
     Unrecognised {
         /// The folder that was looked at.
         folder: PathBuf,
@@ -72,7 +74,7 @@ pub enum Error {
     },
 
     /// Bytes that are not what the format says they must be.
-    #[error("{}: byte {offset}: expected {expected}, found {found}", path.display())]
+    #[error("{}: byte {offset}: expected {expected}, found {found}", Line(path))]
     Format {
         /// The file.
         path: PathBuf,
@@ -82,6 +84,17 @@ pub enum Error {
         expected: String,
         /// What is there.
         found: String,
+    },
+
+    /// A picture that cannot be decoded.
+    #[error("cannot decode {}{}{member}", Line(path), if member.is_empty() { "" } else { ": " })]
+    Picture {
+        /// The file.
+        path: PathBuf,
+        /// Which picture of the file it is; empty if the file is the picture.
+        member: String,
+        /// What is wrong with it.
+        source: DecodeError,
     },
 
     /// A setting that cannot work.
@@ -106,7 +119,7 @@ pub enum Error {
     Worker(String),
 
     /// No source of a data set could be used.
-    #[error("cannot fetch `{name}`: {attempts}; to do it by hand, put {wanted} into {}", folder.display())]
+    #[error("cannot fetch `{name}`: {attempts}; to do it by hand, put {wanted} into {}", Line(folder))]
     Fetch {
         /// The data set's name.
         name: String,
@@ -124,5 +137,43 @@ impl Error {
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { action, path, source }
+    }
+}
+
+/// A path as a part of a line: what would break the line or is not UTF-8 is escaped, as `\n` and `\xff`.
+pub(crate) struct Line<'a>(pub(crate) &'a Path);
+
+impl std::fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for chunk in self.0.as_os_str().as_encoded_bytes().utf8_chunks() {
+            for character in chunk.valid().chars() {
+                match character.is_control() {
+                    true => write!(f, "{}", character.escape_default())?,
+                    false => write!(f, "{character}")?,
+                }
+            }
+            chunk.invalid().iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_stays_one_line_whatever_the_name() {
+        let path = PathBuf::from("a\nb\tc\u{85}é");
+        let error = Error::Missing { path, expected: "a file".to_owned() };
+        assert_eq!(error.to_string(), "a\\nb\\tc\\u{85}é is missing: expected a file");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn bytes_that_are_no_text_are_shown() {
+        use std::os::unix::ffi::OsStrExt;
+        let path = Path::new(std::ffi::OsStr::from_bytes(b"caf\xe9.png"));
+        assert_eq!(Line(path).to_string(), "caf\\xe9.png");
     }
 }

@@ -28,6 +28,7 @@
 //! ```
 
 mod dataset;
+pub mod decode;
 mod error;
 mod fetch;
 mod format;
