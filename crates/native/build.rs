@@ -13,9 +13,14 @@ fn main() {
     cc::Build::new()
         .cpp(true)
         .std("c++20")
-        .files(["cpp/autocast.cpp", "cpp/kernels.cpp", "cpp/memory.cpp", "cpp/mix.cpp"])
+        .files(
+            ["autocast", "gate_kernels", "memory", "mix", "mix_kernels", "norm", "norm_kernels", "route"]
+                .map(|file| format!("cpp/{file}.cpp")),
+        )
         // `#pragma omp simd` alone, without the OpenMP runtime: threads are libtorch's.
         .flag("-fopenmp-simd")
+        // Vectors are passed between inlined functions only, so that no call depends on how.
+        .flag("-Wno-psabi")
         .opt_level(3)
         .flag("-isystem")
         .flag(include.to_string_lossy().as_ref())

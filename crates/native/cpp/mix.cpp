@@ -4,7 +4,9 @@
 // sources lies in the first-level cache while all targets are computed from it. The same holds for the gradients, which
 // take one pass for both the maps' and the weights'.
 
-#include "kernels.h"
+#include "boundary.h"
+#include "dispatch.h"
+#include "mix_kernels.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -12,8 +14,6 @@
 #include <torch/csrc/autograd/functions/utils.h>
 #include <torch/csrc/autograd/saved_variable.h>
 
-#include <exception>
-#include <string>
 #include <vector>
 
 namespace {
@@ -74,22 +74,6 @@ Shape shape_of(const variable_list& xs, const at::Tensor& weights) {
           batch == 0 ? 0 : xs[0].numel() / batch};
 }
 
-// Calls one of the three instances that there are.
-#define MP_DISPATCH(kind, call)                                                     \
-  switch (kind) {                                                                   \
-    case at::kFloat:                                                                \
-      call(float, float);                                                           \
-      break;                                                                        \
-    case at::kBFloat16:                                                             \
-      call(mp::bf16, float);                                                        \
-      break;                                                                        \
-    case at::kDouble:                                                               \
-      call(double, double);                                                         \
-      break;                                                                        \
-    default:                                                                        \
-      TORCH_CHECK(false, "mixing takes float32, float64 or bfloat16, not ", kind);  \
-  }
-
 // The gradients by differentiable operations: what a gradient of gradients is taken of.
 variable_list composed_gradients(const variable_list& xs, const at::Tensor& weights, const variable_list& dys) {
   const auto per_sample = [&](int64_t i, int64_t j) {
@@ -149,9 +133,9 @@ struct MixBackward : public torch::autograd::Node {
     }
     const auto dweights = at::empty_like(weights);
     const auto shape = shape_of(xs, weights);
-#define MP_BACKWARD(Number, Weight) backward<Number, Weight>(shape, xs, weights, gradients, dxs, dweights)
-    MP_DISPATCH(xs[0].scalar_type(), MP_BACKWARD)
-#undef MP_BACKWARD
+    mp::dispatch(xs[0].scalar_type(), [&]<typename Number, typename Weight>() {
+      backward<Number, Weight>(shape, xs, weights, gradients, dxs, dweights);
+    });
     dxs.push_back(dweights);
     return dxs;
   }
@@ -165,7 +149,7 @@ variable_list mix(variable_list xs, at::Tensor weights) {
                 "sources of one shape and type on the CPU expected");
     x = x.contiguous(format);
   }
-  weights = weights.to(kind == at::kDouble ? at::kDouble : at::kFloat).contiguous();
+  weights = weights.to(mp::accumulator(kind)).contiguous();
   TORCH_CHECK(weights.dim() == 3 && weights.size(0) == xs[0].size(0) &&
                   weights.size(1) == static_cast<int64_t>(xs.size()),
               "weights [B, S, T] of the sources expected, not ", weights.sizes());
@@ -180,9 +164,7 @@ variable_list mix(variable_list xs, at::Tensor weights) {
       ys.push_back(at::empty_like(xs[0], format));
     }
     const auto shape = shape_of(xs, weights);
-#define MP_FORWARD(Number, Weight) forward<Number, Weight>(shape, xs, weights, ys)
-    MP_DISPATCH(kind, MP_FORWARD)
-#undef MP_FORWARD
+    mp::dispatch(kind, [&]<typename Number, typename Weight>() { forward<Number, Weight>(shape, xs, weights, ys); });
   }
   if (differentiable) {
     auto node = c10::make_intrusive<MixBackward>();
@@ -199,8 +181,6 @@ variable_list mix(variable_list xs, at::Tensor weights) {
   return ys;
 }
 
-thread_local std::string last_error;
-
 }  // namespace
 
 extern "C" {
@@ -208,7 +188,7 @@ extern "C" {
 // Writes `targets` new tensors to `ys`, owned by the caller. Returns null, or what went wrong, valid until the next call
 // on this thread.
 const char* mp_mix(at::Tensor* const* xs, int sources, const at::Tensor* weights, int targets, at::Tensor** ys) {
-  try {
+  return mp::guarded([&] {
     TORCH_CHECK(sources >= 1 && sources <= mp::kMaxPaths && targets >= 1 && targets <= mp::kMaxPaths,
                 "1 to ", mp::kMaxPaths, " paths expected, not ", sources, " to ", targets);
     variable_list inputs;
@@ -220,12 +200,6 @@ const char* mp_mix(at::Tensor* const* xs, int sources, const at::Tensor* weights
     for (int j = 0; j < targets; ++j) {
       ys[j] = new at::Tensor(std::move(outputs[j]));
     }
-    return nullptr;
-  } catch (const c10::Error& error) {
-    last_error = error.what_without_backtrace();
-  } catch (const std::exception& error) {
-    last_error = error.what();
-  }
-  return last_error.c_str();
+  });
 }
 }

@@ -1,13 +1,20 @@
 //! What `tch` does not bind, in C++ beside libtorch, behind a safe face.
 //!
-//! The principal items are [`Autocast`], bfloat16 on the CPU for as long as the guard lives, and [`mix`], the mixing of
-//! parallel paths in one pass over memory.
+//! The principal items are [`Autocast`], bfloat16 on the CPU for as long as the guard lives, [`mix`] and [`route`], the
+//! mixing of parallel paths and the gates that decide it in one pass over memory, and [`batch_norm`], which takes the
+//! addition and the ReLU after it along.
 #![allow(unsafe_code, reason = "this crate is the border to C++; every block says why it is sound")]
 
 mod autocast;
+mod boundary;
 mod memory;
 mod mix;
+mod norm;
+mod route;
 
 pub use autocast::Autocast;
+pub use boundary::TorchError;
 pub use memory::keep_freed_memory;
-pub use mix::{MAX_PATHS, MixError, can_mix, mix};
+pub use mix::{MAX_PATHS, can_mix, mix};
+pub use norm::{NormState, batch_norm, can_norm};
+pub use route::{GateLayers, GateNormalisation, Gated, can_route, gate, route};

@@ -1,12 +1,17 @@
 //! Mixing of paths in one pass over memory.
 
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{c_char, c_int};
 
 use tch::{Device, Kind, Tensor};
 use torch_sys::C_tensor;
 
+use crate::TorchError;
+use crate::boundary::outcome;
+
 /// The most sources and targets that [`mix`] takes.
 pub const MAX_PATHS: usize = 8;
+
+const ACTION: &str = "mix the paths";
 
 unsafe extern "C" {
     fn mp_mix(
@@ -17,11 +22,6 @@ unsafe extern "C" {
         ys: *mut *mut C_tensor,
     ) -> *const c_char;
 }
-
-/// libtorch refused the tensors.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot mix the paths: {0}")]
-pub struct MixError(String);
 
 /// Whether [`mix`] takes these tensors: on the CPU, float32, float64 or bfloat16, all of one shape and type, and no more
 /// than [`MAX_PATHS`] sources and targets.
@@ -44,26 +44,27 @@ pub fn can_mix(xs: &[Tensor], targets: usize) -> bool {
 ///
 /// # Errors
 /// Tensors that [`can_mix`] refuses, or weights of another shape.
-pub fn mix(xs: &[Tensor], weights: &Tensor) -> Result<Vec<Tensor>, MixError> {
+pub fn mix(xs: &[Tensor], weights: &Tensor) -> Result<Vec<Tensor>, TorchError> {
     let targets = weights.size().get(2).map_or(0, |t| *t as usize);
     if !can_mix(xs, targets) {
-        return Err(MixError(format!(
-            "expected 1 to {MAX_PATHS} sources of one shape and one float type on the CPU and weights [B, S, T], found {} sources and weights {:?}",
-            xs.len(),
-            weights.size()
-        )));
+        return Err(TorchError::new(
+            ACTION,
+            format!(
+                "expected 1 to {MAX_PATHS} sources of one shape and one float type on the CPU and weights [B, S, T], found {} sources and weights {:?}",
+                xs.len(),
+                weights.size()
+            ),
+        ));
     }
     let sources: Vec<*const C_tensor> = xs.iter().map(Tensor::as_ptr).collect();
     let mut outputs = [std::ptr::null_mut(); MAX_PATHS];
     // SAFETY: the pointers are those of live tensors, as many as said; `outputs` has room for every target, since
-    // `can_mix` holds; the C++ side catches every exception.
-    let error = unsafe {
-        mp_mix(sources.as_ptr(), xs.len() as c_int, weights.as_ptr(), targets as c_int, outputs.as_mut_ptr())
-    };
-    if !error.is_null() {
-        // SAFETY: a non-null result is a C string that lives until the next call on this thread.
-        let text = unsafe { CStr::from_ptr(error) }.to_string_lossy();
-        return Err(MixError(text.lines().next().unwrap_or_default().to_owned()));
+    // `can_mix` holds; the C++ side catches every exception, and its message lives until the next call.
+    unsafe {
+        outcome(
+            ACTION,
+            mp_mix(sources.as_ptr(), xs.len() as c_int, weights.as_ptr(), targets as c_int, outputs.as_mut_ptr()),
+        )?;
     }
     // SAFETY: without an error every output up to `targets` is a new tensor that nobody else owns.
     Ok(outputs[..targets].iter().map(|output| unsafe { Tensor::from_ptr(*output) }).collect())

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use crate::{Error, Mixer, MixerConfig, RoutingShape, Trace, mix};
+use crate::{Error, Mixer, MixerConfig, RoutingShape, Trace};
 use mp_nn::{Meter, Params, numbers_of_one};
 
 /// A cross-connection of a layer.
@@ -42,13 +42,10 @@ impl CrossConnection {
     /// # Panics
     /// If the sources are not those that the layer was built for.
     pub fn forward(&self, xs: &[Tensor], trace: &mut Trace) -> Vec<Tensor> {
-        let routes = self.mixer.routes(xs);
-        let ys = if self.mixer.is_identity() {
-            xs.iter().map(Tensor::shallow_clone).collect()
-        } else {
+        let (ys, routes) = self.mixer.mix(xs);
+        if !self.mixer.is_identity() {
             self.meter.add(xs.len() as u64 * numbers_of_one(&xs[0]) * routes.size().2 as u64);
-            mix(xs, &routes.weights)
-        };
+        }
         trace.push(&self.name, routes);
         ys
     }

@@ -5,7 +5,8 @@ use tch::{Kind, Tensor};
 
 use crate::normalisation::at_least_float;
 use crate::shape::{above_zero, at_least_one};
-use crate::{Error, Normalisation, Routes, RoutingShape};
+use crate::{Error, Normalisation, Routes, RoutingShape, mix};
+use mp_native::{GateLayers, GateNormalisation};
 use mp_nn::{Init, Meter, Params, Role};
 
 /// A gate of two dense layers for every source.
@@ -53,8 +54,9 @@ impl GateConfig {
 
 /// `z_i = mean over H, W of X_i`; `a_i = W2_i · relu(W1_i · z_i + b1_i) + b2_i`; `g = normalise(a / τ)`.
 ///
-/// Every source has its own weights, and all run as one batched product a layer: S small ones cost more in calls than in
-/// arithmetic. Tissera et al., arXiv 2107.02450.
+/// Every source has its own weights. On the CPU all of it is one call, sample by sample, in float32 at least
+/// (`mp_native::gate`); elsewhere all sources run as one batched product a layer, since S small ones cost more in calls than
+/// in arithmetic. Tissera et al., arXiv 2107.02450.
 #[derive(Debug)]
 pub struct Gate {
     weight1: Tensor,
@@ -72,13 +74,54 @@ impl Gate {
     /// # Panics
     /// If the sources are not as many, or not of the channels, that the gate was built for.
     pub fn forward(&self, xs: &[Tensor]) -> Routes {
+        self.meter.add((self.weight1.numel() + self.weight2.numel()) as u64);
+        let layers = self.layers();
+        if mp_native::can_route(xs, &layers) {
+            let gated = mp_native::gate(xs, layers).unwrap_or_else(|error| panic!("{error}"));
+            return self.routes(gated.weights, gated.logits);
+        }
         let pooled: Vec<Tensor> = xs.iter().map(pool).collect();
         let hidden = stacked_linear(&Tensor::stack(&pooled, 0), &self.weight1, &self.bias1).relu();
         // [S, B, T], of half precision under autocast.
         let logits = at_least_float(&stacked_linear(&hidden, &self.weight2, &self.bias2));
         let logits = logits.transpose(0, 1) / self.temperature;
+        self.routes(self.normalisation.apply(&logits), logits)
+    }
+
+    /// Routes of S sources and the T targets that they make, `Y_j = sum_i g_ij X_i`: on the CPU in one pass over the
+    /// sources, gates included.
+    ///
+    /// # Panics
+    /// As [`Gate::forward`].
+    pub fn mix(&self, xs: &[Tensor]) -> (Vec<Tensor>, Routes) {
+        let layers = self.layers();
+        if !mp_native::can_route(xs, &layers) {
+            let routes = self.forward(xs);
+            return (mix(xs, &routes.weights), routes);
+        }
         self.meter.add((self.weight1.numel() + self.weight2.numel()) as u64);
-        Routes { weights: self.normalisation.apply(&logits), logits: Some(logits), normalisation: self.normalisation }
+        // Only sources that the gate was not built for are refused here: falling back would hide a fault of the caller.
+        let (ys, gated) = mp_native::route(xs, layers).unwrap_or_else(|error| panic!("{error}"));
+        (ys, self.routes(gated.weights, gated.logits))
+    }
+
+    fn routes(&self, weights: Tensor, logits: Tensor) -> Routes {
+        Routes { weights, logits: Some(logits), normalisation: self.normalisation }
+    }
+
+    fn layers(&self) -> GateLayers<'_> {
+        GateLayers {
+            weight1: &self.weight1,
+            bias1: &self.bias1,
+            weight2: &self.weight2,
+            bias2: &self.bias2,
+            temperature: self.temperature,
+            normalisation: match self.normalisation {
+                Normalisation::Targets => GateNormalisation::Targets,
+                Normalisation::Sources => GateNormalisation::Sources,
+                Normalisation::Sigmoid => GateNormalisation::Sigmoid,
+            },
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use crate::shape::above_zero;
-use crate::{Error, Gate, GateConfig, Normalisation, Routes, RoutingShape};
+use crate::{Error, Gate, GateConfig, Normalisation, Routes, RoutingShape, mix};
 use mp_nn::{Init, Params, Role};
 
 /// Where mixing weights come from.
@@ -166,6 +166,21 @@ impl Mixer {
             }
             Rule::Identity(weights) => {
                 Routes { weights: for_batch(weights), logits: None, normalisation: Normalisation::Targets }
+            }
+        }
+    }
+
+    /// Routes of S sources, as [`Mixer::routes`], and the T targets that they make, `Y_j = sum_i g_ij X_i`.
+    ///
+    /// # Panics
+    /// As [`Mixer::routes`].
+    pub fn mix(&self, xs: &[Tensor]) -> (Vec<Tensor>, Routes) {
+        match &self.0 {
+            Rule::Gate(gate) => gate.mix(xs),
+            Rule::Identity(_) => (xs.iter().map(Tensor::shallow_clone).collect(), self.routes(xs)),
+            Rule::Learned { .. } | Rule::Uniform(_) => {
+                let routes = self.routes(xs);
+                (mix(xs, &routes.weights), routes)
             }
         }
     }

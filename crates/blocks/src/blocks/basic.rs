@@ -61,9 +61,9 @@ impl Block for BasicBlock {
     }
 
     fn forward_predicted(&self, predicted: &Tensor, x: &Tensor, mode: Mode) -> Tensor {
-        let y = self.bn1.forward(predicted, mode).relu_();
-        let y = self.bn2.forward(&self.conv2.forward(&y, mode), mode);
-        self.shortcut.join(y, x, mode)
+        let y = self.bn1.forward_relu(predicted, mode);
+        let y = self.conv2.forward(&y, mode);
+        self.bn2.forward_add_relu(&y, &self.shortcut.forward(x, mode), mode)
     }
 
     fn has_shortcut(&self) -> bool {

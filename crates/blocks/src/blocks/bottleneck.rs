@@ -70,10 +70,10 @@ impl Block for Bottleneck {
     }
 
     fn forward_predicted(&self, predicted: &Tensor, x: &Tensor, mode: Mode) -> Tensor {
-        let y = self.bn1.forward(predicted, mode).relu_();
-        let y = self.bn2.forward(&self.conv2.forward(&y, mode), mode).relu_();
-        let y = self.bn3.forward(&self.conv3.forward(&y, mode), mode);
-        self.shortcut.join(y, x, mode)
+        let y = self.bn1.forward_relu(predicted, mode);
+        let y = self.bn2.forward_relu(&self.conv2.forward(&y, mode), mode);
+        let y = self.conv3.forward(&y, mode);
+        self.bn3.forward_add_relu(&y, &self.shortcut.forward(x, mode), mode)
     }
 
     fn has_shortcut(&self) -> bool {

@@ -96,7 +96,7 @@ impl Block for ConvBlock {
     }
 
     fn forward_predicted(&self, predicted: &Tensor, _x: &Tensor, mode: Mode) -> Tensor {
-        let y = self.bn1.forward(predicted, mode).relu_();
+        let y = self.bn1.forward_relu(predicted, mode);
         match self.pool {
             Pool::None => y,
             Pool::Max { kernel, stride, padding } => max_pool2d(&y, kernel, stride, padding),

@@ -24,12 +24,11 @@ impl Shortcut {
         Ok(Shortcut(Some((conv.build(&(&place / 0))?, BatchNorm2dConfig::new(out_channels).build(&(&place / 1))?))))
     }
 
-    /// `relu(branch + shortcut(x))`, in the memory of the branch: no gradient reads it, and a new map a block costs time.
-    pub(super) fn join(&self, mut branch: Tensor, x: &Tensor, mode: Mode) -> Tensor {
-        let _ = match &self.0 {
-            None => branch.g_add_(x),
-            Some((conv, norm)) => branch.g_add_(&norm.forward(&conv.forward(x, mode), mode)),
-        };
-        branch.relu_()
+    /// What is added to the branch.
+    pub(super) fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
+        match &self.0 {
+            None => x.shallow_clone(),
+            Some((conv, norm)) => norm.forward(&conv.forward(x, mode), mode),
+        }
     }
 }

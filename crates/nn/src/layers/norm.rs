@@ -1,9 +1,10 @@
 //! Batch normalisation.
 
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use crate::{Error, Init, Mode, Module, Params, Role};
+use mp_native::NormState;
 
 /// Batch normalisation; [`BatchNorm2dConfig::new`] gives PyTorch's `eps = 1e-5` and `momentum = 0.1`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,6 +57,10 @@ impl BatchNorm2dConfig {
 ///
 /// Training uses the batch's statistics and updates the running ones (unbiased variance); evaluation uses the running
 /// ones. Ioffe and Szegedy, arXiv 1502.03167.
+///
+/// What follows a norm in most networks, a ReLU or the addition of a shortcut and a ReLU, is best asked of the norm itself
+/// ([`BatchNorm2d::forward_relu`], [`BatchNorm2d::forward_add_relu`]): channels-last maps on the CPU then take no further
+/// pass over memory for it. Other maps get libtorch's own operations, with the same numbers.
 #[derive(Debug)]
 pub struct BatchNorm2d {
     weight: Tensor,
@@ -66,12 +71,42 @@ pub struct BatchNorm2d {
     config: BatchNorm2dConfig,
 }
 
-impl Module for BatchNorm2d {
-    fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
+impl BatchNorm2d {
+    /// `relu(norm(x))`.
+    ///
+    /// # Panics
+    /// On a tensor of another number of channels.
+    pub fn forward_relu(&self, x: &Tensor, mode: Mode) -> Tensor {
+        self.apply(x, None, true, mode)
+    }
+
+    /// `relu(norm(x) + residual)`, with a residual of the shape of `x`.
+    ///
+    /// # Panics
+    /// On a tensor of another number of channels, or a residual of another shape.
+    pub fn forward_add_relu(&self, x: &Tensor, residual: &Tensor, mode: Mode) -> Tensor {
+        self.apply(x, Some(residual), true, mode)
+    }
+
+    fn apply(&self, x: &Tensor, residual: Option<&Tensor>, relu: bool, mode: Mode) -> Tensor {
         if mode.is_train() {
             let _ = self.batches.shallow_clone().g_add_scalar_(1);
         }
-        x.batch_norm(
+        // A norm in half precision has no float32 values, which the fused one asks for.
+        if mp_native::can_norm(x) && matches!(self.weight.kind(), Kind::Float | Kind::Double) {
+            let state = NormState {
+                weight: &self.weight,
+                bias: &self.bias,
+                running_mean: &self.running_mean,
+                running_var: &self.running_var,
+                momentum: self.config.momentum,
+                eps: self.config.eps,
+            };
+            // Only tensors of another shape are refused here: falling back would hide a fault of the caller.
+            return mp_native::batch_norm(x, state, residual, relu, mode.is_train())
+                .unwrap_or_else(|error| panic!("{error}"));
+        }
+        let mut y = x.batch_norm(
             Some(&self.weight),
             Some(&self.bias),
             Some(&self.running_mean),
@@ -80,6 +115,17 @@ impl Module for BatchNorm2d {
             self.config.momentum,
             self.config.eps,
             true,
-        )
+        );
+        // In place: no gradient reads what the norm gave.
+        if let Some(residual) = residual {
+            y = y.g_add_(residual);
+        }
+        if relu { y.relu_() } else { y }
+    }
+}
+
+impl Module for BatchNorm2d {
+    fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
+        self.apply(x, None, false, mode)
     }
 }

@@ -1,44 +1,14 @@
-// The loops over numbers: see kernels.h.
+// The loops over numbers: see mix_kernels.h.
 
-#include "kernels.h"
+#include "mix_kernels.h"
 
 #include <algorithm>
-#include <cstring>
-
-// One clone of each kernel for AVX-512, AVX2 and the rest, chosen when the library is loaded.
-#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
-#define MP_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define MP_CLONES
-#endif
-// Must be inlined, or the body would not be compiled for the clone's instructions.
-#define MP_INLINE inline __attribute__((always_inline))
 
 namespace mp {
 namespace {
 
 // Numbers of each path in one block. All sources and targets of a block, 16 at most, stay within 32 KiB.
 constexpr int64_t kBlock = 512;
-
-MP_INLINE float load(float x) { return x; }
-MP_INLINE double load(double x) { return x; }
-MP_INLINE float load(bf16 x) {
-  const uint32_t wide = static_cast<uint32_t>(x.bits) << 16;
-  float value;
-  std::memcpy(&value, &wide, sizeof value);
-  return value;
-}
-
-MP_INLINE void store(float value, float& to) { to = value; }
-MP_INLINE void store(double value, double& to) { to = value; }
-// To the nearest, ties to even. A NaN whose payload is in the lower half would round to infinity: its quiet bit is set.
-MP_INLINE void store(float value, bf16& to) {
-  uint32_t wide;
-  std::memcpy(&wide, &value, sizeof wide);
-  const uint32_t rounded = (wide + 0x7fffu + ((wide >> 16) & 1u)) >> 16;
-  const uint32_t quiet = (wide >> 16) | 0x40u;
-  to.bits = static_cast<uint16_t>(value != value ? quiet : rounded);
-}
 
 // out[k] = sum_n w[n] in[n][k] over N streams.
 template <int N, typename Number, typename Weight>
@@ -131,6 +101,22 @@ MP_INLINE void gradients_impl(const Number* const* x, const Number* const* dy, N
   }
 }
 
+template <typename Number, typename Weight>
+MP_INLINE void products_impl(const Number* const* x, const Number* const* dy, Weight* dg, int sources, int targets,
+                             int64_t offset, int64_t count) {
+  std::fill(dg, dg + sources * targets, Weight{0});
+  for (int64_t at = 0; at < count; at += kBlock) {
+    const int64_t here = std::min(kBlock, count - at);
+    const Number* from[kMaxPaths];
+    for (int j = 0; j < targets; ++j) {
+      from[j] = dy[j] + offset + at;
+    }
+    for (int i = 0; i < sources; ++i) {
+      inner(targets, x[i] + offset + at, from, dg + i * targets, here);
+    }
+  }
+}
+
 }  // namespace
 
 #define MP_KERNELS(Number, Weight)                                                                                   \
@@ -142,6 +128,10 @@ MP_INLINE void gradients_impl(const Number* const* x, const Number* const* dy, N
                                       const Weight* g, Weight* dg, int sources, int targets, int64_t offset,         \
                                       int64_t count) {                                                               \
     gradients_impl(x, dy, dx, g, dg, sources, targets, offset, count);                                               \
+  }                                                                                                                  \
+  MP_CLONES void mix_sample_products(const Number* const* x, const Number* const* dy, Weight* dg, int sources,       \
+                                     int targets, int64_t offset, int64_t count) {                                   \
+    products_impl(x, dy, dg, sources, targets, offset, count);                                                       \
   }
 
 MP_KERNELS(float, float)

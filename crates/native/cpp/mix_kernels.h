@@ -2,16 +2,11 @@
 
 #pragma once
 
-#include <cstdint>
+#include "vector.h"
 
 namespace mp {
 
 constexpr int kMaxPaths = 8;
-
-// The upper half of a float; arithmetic happens in float32.
-struct bf16 {
-  uint16_t bits;
-};
 
 // Y_j = sum_i g_ij X_i for one sample: `count` numbers from `offset` on in every source and target; `g` is [S, T].
 void mix_sample(const float* const* x, float* const* y, const float* g, int sources, int targets, int64_t offset,
@@ -28,5 +23,13 @@ void mix_sample_gradients(const double* const* x, const double* const* dy, doubl
                           double* dg, int sources, int targets, int64_t offset, int64_t count);
 void mix_sample_gradients(const bf16* const* x, const bf16* const* dy, bf16* const* dx, const float* g, float* dg,
                           int sources, int targets, int64_t offset, int64_t count);
+
+// dg_ij = <X_i, dY_j> for one sample alone.
+void mix_sample_products(const float* const* x, const float* const* dy, float* dg, int sources, int targets,
+                         int64_t offset, int64_t count);
+void mix_sample_products(const double* const* x, const double* const* dy, double* dg, int sources, int targets,
+                         int64_t offset, int64_t count);
+void mix_sample_products(const bf16* const* x, const bf16* const* dy, float* dg, int sources, int targets,
+                         int64_t offset, int64_t count);
 
 }  // namespace mp
