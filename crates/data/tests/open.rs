@@ -134,8 +134,9 @@ fn faults_in_files_are_named_with_their_place() {
 #[test]
 fn a_folder_without_a_data_set_says_what_is_there() {
     let folder = tempfile::tempdir().unwrap();
-    let expected = "DIR: expected IDX files (train-images-idx3-ubyte[.gz], ...), CIFAR-10 (data_batch_1.bin, ...) or \
-                    CIFAR-100 (train.bin, test.bin) binary files, found";
+    let expected = "DIR: expected a folder of pictures for each class (also below train/ and val/), IDX files \
+                    (train-images-idx3-ubyte[.gz], ...), CIFAR-10 (data_batch_1.bin, ...) or CIFAR-100 (train.bin, \
+                    test.bin) binary files, found";
     assert_eq!(refusal(&folder), format!("{expected} no files"));
     ["a.png", "b.png", "c.png", "d.png"].iter().for_each(|name| fs::write(folder.path().join(name), "").unwrap());
     assert_eq!(refusal(&folder), format!("{expected} 4 other files (a.png, b.png, c.png, ...)"));
@@ -143,7 +144,10 @@ fn a_folder_without_a_data_set_says_what_is_there() {
         fs::create_dir(folder.path().join(inner)).unwrap();
         write_cifar10(&folder.path().join(inner));
     }
-    assert_eq!(refusal(&folder), format!("{expected} several data sets (one, two): name one of these folders"));
+    assert_eq!(
+        refusal(&folder),
+        "DIR: expected the files of one data set, found several data sets (one, two): name one of these folders"
+    );
 
     let folder = idx_folder();
     write_cifar10(folder.path());
@@ -166,7 +170,7 @@ fn what_is_no_folder_is_refused_by_kind() {
         message(file.to_str().unwrap()),
         "CACHE/file: expected a folder with a data set's files, found a single file"
     );
-    assert_eq!(message("./nowhere"), "./nowhere is missing: expected a folder with a data set's files");
+    assert_eq!(message("./nowhere"), "./nowhere is missing: expected a data set's folder or file");
     assert_eq!(
         message("fashionmnist"),
         "unknown data set `fashionmnist`: did you mean `fashion-mnist`? Or give the path of a folder"
@@ -189,8 +193,8 @@ fn a_known_name_must_be_the_whole_set() {
     assert_eq!(
         error.to_string(),
         format!(
-            "{}: expected CIFAR-10 binary files with 50000 training and 10000 test images, which is `cifar10`, found \
-             CIFAR-10 binary files with 5 training and 1 test images",
+            "{}: expected CIFAR-10 files with 50000 training and 10000 test images, which is `cifar10`, found \
+             CIFAR-10 files with 5 training and 1 test images",
             folder.display()
         )
     );

@@ -83,7 +83,7 @@ fn parse(path: &Path, bytes: &[u8], layout: Layout, raw: &mut Raw) -> Result<(),
                 return Err(malformed(path, offset, format!("a {name} from 0 to {}", classes - 1), label));
             }
         }
-        raw.labels.extend(labels.last());
+        raw.labels.extend(labels.last().map(|&label| u32::from(label)));
         let (red, rest) = planes.split_at(PLANE);
         let (green, blue) = rest.split_at(PLANE);
         raw.pixels.extend(red.iter().zip(green).zip(blue).flat_map(|((&r, &g), &b)| [r, g, b]));

@@ -31,7 +31,7 @@ fn parse(records: &[u8]) -> Result<(Raw, Raw), Error> {
         return Err(malformed(path, 0, expected, format!("{} bytes", records.len())));
     }
     let split = |records: &[u8]| {
-        let labels = records.chunks_exact(record).map(|record| record[0]).collect();
+        let labels = records.chunks_exact(record).map(|record| u32::from(record[0])).collect();
         let pixels =
             records.chunks_exact(record).flat_map(|record| &record[1..]).map(|&level| to_byte(level)).collect();
         Raw { shape: SHAPE, labels, pixels }

@@ -9,6 +9,7 @@ use std::path::Path;
 use flate2::bufread::MultiGzDecoder;
 
 use super::{Raw, malformed};
+use crate::error::Line;
 use crate::{Error, ImageShape};
 
 /// Deflate cannot expand a byte to more than this many (zlib manual, "Maximum expansion factor").
@@ -20,17 +21,17 @@ pub(crate) fn read(images: &Path, labels: &Path, classes: Option<usize>) -> Resu
     let label_bytes = labels_from(labels, open(labels)?)?;
     let count = pixels.len() / shape.len();
     if label_bytes.len() != count {
-        let expected = format!("{count} labels, one for each image of {}", images.display());
+        let expected = format!("{count} labels, one for each image of {}", Line(images));
         return Err(malformed(labels, 4, expected, label_bytes.len()));
     }
     if let Some(classes) = classes {
         check_labels(labels, &label_bytes, classes)?;
     }
-    Ok(Raw { shape, labels: label_bytes, pixels })
+    Ok(Raw { shape, labels: label_bytes.into_iter().map(u32::from).collect(), pixels })
 }
 
 /// Refuses the first label that is not below `classes`.
-pub(crate) fn check_labels(path: &Path, labels: &[u8], classes: usize) -> Result<(), Error> {
+fn check_labels(path: &Path, labels: &[u8], classes: usize) -> Result<(), Error> {
     match labels.iter().position(|&label| usize::from(label) >= classes) {
         Some(index) => Err(malformed(
             path,
@@ -42,18 +43,9 @@ pub(crate) fn check_labels(path: &Path, labels: &[u8], classes: usize) -> Result
     }
 }
 
-/// How many classes a training set of unknown origin has: its labels must be 0, 1, 2, ... without a gap.
-///
-/// A gap is much more often a damaged byte than a class without a single image.
-pub(crate) fn count_classes(path: &Path, labels: &[u8]) -> Result<usize, Error> {
-    let mut seen = [false; 257];
-    labels.iter().for_each(|&label| seen[usize::from(label)] = true);
-    let classes = seen.iter().take_while(|&&seen| seen).count();
-    if classes == 0 {
-        return Err(malformed(path, 8, "labels that start at class 0", "no image of class 0"));
-    }
-    check_labels(path, labels, classes)?;
-    Ok(classes)
+/// How many classes the labels of a training set of unknown origin have.
+pub(crate) fn count_classes(path: &Path, labels: &[u32]) -> Result<usize, Error> {
+    super::count_classes(labels).map_err(|(index, expected)| malformed(path, 8 + index as u64, expected, labels[index]))
 }
 
 /// A file's content, unpacked if it is compressed, with the most bytes that can come out of it.
@@ -238,20 +230,6 @@ mod tests {
         ] {
             assert_eq!(round(&images, &labels, Some(2)).unwrap_err(), message);
         }
-    }
-
-    #[test]
-    fn classes_are_counted_and_a_gap_is_a_fault() {
-        let path = Path::new("labels");
-        assert_eq!(count_classes(path, &[2, 0, 1, 0]).unwrap(), 3);
-        let error = count_classes(path, &[0, 1, 77, 1]).unwrap_err();
-        assert_eq!(error.to_string(), "labels: byte 10: expected a label from 0 to 1, found 77");
-        let error = count_classes(path, &[1, 2]).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "labels: byte 8: expected labels that start at class 0, found no image of class 0"
-        );
-        assert_eq!(count_classes(path, &(0..=255).collect::<Vec<_>>()).unwrap(), 256);
     }
 
     proptest! {

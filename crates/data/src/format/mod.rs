@@ -3,6 +3,7 @@
 pub(crate) mod cifar;
 pub(crate) mod digits;
 pub(crate) mod idx;
+pub(crate) mod pictures;
 
 use std::path::Path;
 
@@ -17,10 +18,12 @@ pub enum Format {
     Digits,
     /// Four IDX files (the format of MNIST), each plain or compressed with gzip.
     Idx,
-    /// Six CIFAR-10 binary files: records of one label byte and 3,072 bytes of pixels.
+    /// CIFAR-10: six files, binary or Python pickles, or the official archive of either.
     Cifar10,
-    /// Two CIFAR-100 binary files: records of a coarse and a fine label byte and 3,072 bytes of pixels.
+    /// CIFAR-100: two files, binary or Python pickles, or the official archive of either.
     Cifar100,
+    /// A folder of JPEG, PNG, WebP or BMP files for each class.
+    Folder,
 }
 
 impl std::fmt::Display for Format {
@@ -28,8 +31,9 @@ impl std::fmt::Display for Format {
         f.write_str(match self {
             Self::Digits => "embedded digits",
             Self::Idx => "IDX",
-            Self::Cifar10 => "CIFAR-10 binary",
-            Self::Cifar100 => "CIFAR-100 binary",
+            Self::Cifar10 => "CIFAR-10",
+            Self::Cifar100 => "CIFAR-100",
+            Self::Folder => "folder for each class",
         })
     }
 }
@@ -38,11 +42,41 @@ impl std::fmt::Display for Format {
 #[derive(Debug, PartialEq)]
 pub(crate) struct Raw {
     pub(crate) shape: ImageShape,
-    pub(crate) labels: Vec<u8>,
+    pub(crate) labels: Vec<u32>,
     pub(crate) pixels: Vec<u8>,
+}
+
+/// How many classes labels of unknown origin have, which must be 0, 1, 2, ... without a gap: a gap is much more often a damaged
+/// byte than a class without a single image. Otherwise the position of the first label that is too high, and what is expected.
+pub(crate) fn count_classes(labels: &[u32]) -> Result<usize, (usize, String)> {
+    let mut seen = vec![false; labels.len() + 1];
+    labels.iter().filter_map(|&label| usize::try_from(label).ok()).for_each(|label| {
+        if let Some(seen) = seen.get_mut(label) {
+            *seen = true;
+        }
+    });
+    let classes = seen.iter().take_while(|&&seen| seen).count();
+    match labels.iter().position(|&label| label as usize >= classes) {
+        None => Ok(classes),
+        Some(index) if classes == 0 => Err((index, "labels that start at class 0".to_owned())),
+        Some(index) => Err((index, format!("a label from 0 to {}", classes - 1))),
+    }
 }
 
 /// A [`Error::Format`] in few words.
 pub(crate) fn malformed(path: &Path, offset: u64, expected: impl Into<String>, found: impl std::fmt::Display) -> Error {
     Error::Format { path: path.to_owned(), offset, expected: expected.into(), found: found.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_are_counted_and_a_gap_is_a_fault() {
+        assert_eq!(count_classes(&[2, 0, 1, 0]), Ok(3));
+        assert_eq!(count_classes(&[0, 1, 77, 1]), Err((2, "a label from 0 to 1".to_owned())));
+        assert_eq!(count_classes(&[1, u32::MAX]), Err((0, "labels that start at class 0".to_owned())));
+        assert_eq!(count_classes(&(0..300).collect::<Vec<_>>()), Ok(300));
+    }
 }
