@@ -7,9 +7,9 @@
 #include "boundary.h"
 #include "dispatch.h"
 #include "mix_kernels.h"
+#include "parallel.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/utils.h>
 #include <torch/csrc/autograd/saved_variable.h>
@@ -44,10 +44,8 @@ void forward(const Shape& shape, const variable_list& xs, const at::Tensor& weig
   const auto y = pointers<Number>(ys);
   const auto* g = weights.const_data_ptr<Weight>();
   const int64_t pairs = shape.sources * shape.targets;
-  at::parallel_for(0, shape.batch, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t b = begin; b < end; ++b) {
-      mp::mix_sample(x.data(), y.data(), g + b * pairs, shape.sources, shape.targets, b * shape.numbers, shape.numbers);
-    }
+  mp::parallel_for(shape.batch, [&](int64_t b) {
+    mp::mix_sample(x.data(), y.data(), g + b * pairs, shape.sources, shape.targets, b * shape.numbers, shape.numbers);
   });
 }
 
@@ -60,11 +58,9 @@ void backward(const Shape& shape, const variable_list& xs, const at::Tensor& wei
   const auto* g = weights.const_data_ptr<Weight>();
   auto* dg = dweights.mutable_data_ptr<Weight>();
   const int64_t pairs = shape.sources * shape.targets;
-  at::parallel_for(0, shape.batch, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t b = begin; b < end; ++b) {
-      mp::mix_sample_gradients(x.data(), dy.data(), dx.data(), g + b * pairs, dg + b * pairs, shape.sources,
-                               shape.targets, b * shape.numbers, shape.numbers);
-    }
+  mp::parallel_for(shape.batch, [&](int64_t b) {
+    mp::mix_sample_gradients(x.data(), dy.data(), dx.data(), g + b * pairs, dg + b * pairs, shape.sources,
+                             shape.targets, b * shape.numbers, shape.numbers);
   });
 }
 

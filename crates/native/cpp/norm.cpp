@@ -8,9 +8,9 @@
 #include "boundary.h"
 #include "dispatch.h"
 #include "norm_kernels.h"
+#include "parallel.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/utils.h>
 #include <torch/csrc/autograd/saved_variable.h>
@@ -45,11 +45,8 @@ struct Chunks {
   // `body(chunk, first row, rows)` on all threads.
   template <typename Body>
   void parallel(Body body) const {
-    at::parallel_for(0, count(), 1, [&](int64_t begin, int64_t end) {
-      for (int64_t chunk = begin; chunk < end; ++chunk) {
-        body(chunk, chunk * size, std::min(size, rows - chunk * size));
-      }
-    });
+    mp::parallel_for(count(),
+                     [&](int64_t chunk) { body(chunk, chunk * size, std::min(size, rows - chunk * size)); });
   }
 };
 

@@ -7,9 +7,9 @@
 #include "boundary.h"
 #include "dispatch.h"
 #include "gate_kernels.h"
+#include "parallel.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/utils.h>
@@ -74,16 +74,6 @@ std::vector<Number*> pointers(const variable_list& tensors) {
   return result;
 }
 
-// `body(sample)` on all threads.
-template <typename Body>
-void over_samples(int64_t batch, Body body) {
-  at::parallel_for(0, batch, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t b = begin; b < end; ++b) {
-      body(b);
-    }
-  });
-}
-
 // What the gates found: pooled features [B, S, C], hidden features [B, S, hidden], logits over the temperature and weights
 // [B, S, T].
 struct Found {
@@ -101,7 +91,7 @@ void forward(const Call& call, const Found& found, const variable_list& ys) {
   const auto y = pointers<Number>(ys);
   const int64_t pairs = gates.sources * gates.targets, pooled = gates.sources * gates.channels,
                 hidden = gates.sources * gates.hidden;
-  over_samples(call.batch(), [&](int64_t b) {
+  mp::parallel_for(call.batch(), [&](int64_t b) {
     auto* z = mp::numbers<Real>(found.pooled) + b * pooled;
     auto* g = mp::numbers<Real>(found.weights) + b * pairs;
     for (int i = 0; i < gates.sources; ++i) {
@@ -132,7 +122,7 @@ void backward(const Call& call, const Found& found, const variable_list& dys, co
   const auto dx = pointers<Number>(dxs);
   const int64_t pairs = gates.sources * gates.targets, pooled = gates.sources * gates.channels,
                 hidden = gates.sources * gates.hidden;
-  over_samples(call.batch(), [&](int64_t b) {
+  mp::parallel_for(call.batch(), [&](int64_t b) {
     Real dg[mp::kMaxPaths * mp::kMaxPaths] = {};
     if (!dys.empty()) {
       mp::mix_sample_products(x.data(), dy.data(), dg, gates.sources, gates.targets, b * map.numbers(), map.numbers());
