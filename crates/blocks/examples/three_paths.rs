@@ -11,9 +11,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let layers = ["stage1", "stage2"].map(|name| {
         let block = BasicBlockConfig { in_channels: 8, out_channels: 8, stride: 1 };
         PathsConfig {
-            block: BlockConfig::Basic(block),
-            paths: 3,
             crossing: CrossingConfig::Connection(MixerConfig::default()),
+            ..PathsConfig::new(BlockConfig::Basic(block), 3)
         }
         .build(&(&root / name), name)
     });

@@ -10,10 +10,10 @@
 //! use mp_routing::{MixerConfig, Trace};
 //!
 //! let store = Store::new(Device::Cpu, 0);
+//! let block = BlockConfig::Basic(BasicBlockConfig { in_channels: 8, out_channels: 16, stride: 2 });
 //! let layer = PathsConfig {
-//!     block: BlockConfig::Basic(BasicBlockConfig { in_channels: 8, out_channels: 16, stride: 2 }),
-//!     paths: 3,
 //!     crossing: CrossingConfig::Connection(MixerConfig::default()),
+//!     ..PathsConfig::new(block, 3)
 //! }
 //! .build(&(&store.root() / "stage2"), "stage2")?;
 //!
@@ -29,6 +29,7 @@
 
 mod blocks;
 mod error;
+mod execution;
 mod paths;
 
 pub use blocks::{
@@ -36,4 +37,5 @@ pub use blocks::{
     DenseBlock, DenseBlockConfig, Entry, Pool,
 };
 pub use error::Error;
+pub use execution::Execution;
 pub use paths::{CrossingConfig, Paths, PathsConfig};

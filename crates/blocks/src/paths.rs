@@ -6,7 +6,7 @@ use mp_routing::{
     RoutingShape, Trace, mix,
 };
 
-use crate::{Block, BlockConfig, Entry, Error};
+use crate::{Block, BlockConfig, Entry, Error, Execution};
 
 /// What flows between the paths before a layer.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -29,16 +29,23 @@ pub struct PathsConfig {
     pub paths: usize,
     /// What flows between them before the block.
     pub crossing: CrossingConfig,
+    /// How the blocks' entry convolutions are computed.
+    pub execution: Execution,
 }
 
 impl PathsConfig {
+    /// Paths without a crossing, each computed by itself.
+    pub fn new(block: BlockConfig, paths: usize) -> Self {
+        PathsConfig { block, paths, crossing: CrossingConfig::None, execution: Execution::Separate }
+    }
+
     /// Takes the block of path `j` at `path{j}`, counted from 1, and the crossing's parameters at `cross`. `name` is the
     /// crossing's name in the trace.
     ///
     /// A single path without a crossing is the plain block: its parameters are at `params` itself.
     ///
     /// # Errors
-    /// Sizes out of range, or a taken name.
+    /// Sizes out of range, a taken name, or joint entries of blocks that have no convolution of their own there.
     pub fn build(&self, params: &Params, name: &str) -> Result<Paths, Error> {
         let shape = RoutingShape::square(self.paths as i64, self.block.in_channels());
         let cross = params / "cross";
@@ -69,7 +76,9 @@ impl PathsConfig {
                 .map(|j| self.block.build(&(params / format!("path{j}").as_str()), entry))
                 .collect::<Result<_, _>>()?
         };
-        Ok(Paths { blocks, crossing })
+        let entries: Vec<_> = blocks.iter().map(|block| block.entry()).collect();
+        self.execution.check(name, &entries)?;
+        Ok(Paths { blocks, crossing, execution: self.execution })
     }
 }
 
@@ -83,6 +92,7 @@ enum Crossing {
 pub struct Paths {
     blocks: Vec<Box<dyn Block>>,
     crossing: Crossing,
+    execution: Execution,
 }
 
 impl Paths {
@@ -90,7 +100,7 @@ impl Paths {
     /// the trace.
     ///
     /// # Panics
-    /// If there are not as many tensors as paths, or of another shape.
+    /// If there are not as many tensors as paths, or of another shape; if stacked entries get inputs that differ.
     pub fn forward(&self, xs: &[Tensor], mode: Mode, trace: &mut Trace) -> Vec<Tensor> {
         assert_eq!(xs.len(), self.blocks.len(), "one tensor for each path");
         match &self.crossing {
@@ -110,6 +120,13 @@ impl Paths {
     }
 
     fn each(&self, xs: &[Tensor], mode: Mode) -> Vec<Tensor> {
-        self.blocks.iter().zip(xs).map(|(block, x)| block.forward(x, mode)).collect()
+        let convolutions: Vec<_> = self.blocks.iter().filter_map(|block| block.entry()).collect();
+        let blocks = self.blocks.iter().zip(xs);
+        match self.execution.entries(&convolutions, xs) {
+            None => blocks.map(|(block, x)| block.forward(x, mode)).collect(),
+            Some(entries) => {
+                blocks.zip(&entries).map(|((block, x), entry)| block.forward_predicted(entry, x, mode)).collect()
+            }
+        }
     }
 }

@@ -26,7 +26,8 @@ fn blocks() -> Vec<(BlockConfig, Vec<i64>)> {
 
 fn build(block: &BlockConfig, paths: usize, crossing: CrossingConfig) -> (Store, Paths) {
     let store = Store::with_kind(Device::Cpu, Kind::Double, 1);
-    let layer = PathsConfig { block: block.clone(), paths, crossing }.build(&store.root(), "layer").unwrap();
+    let layer =
+        PathsConfig { crossing, ..PathsConfig::new(block.clone(), paths) }.build(&store.root(), "layer").unwrap();
     (store, layer)
 }
 
@@ -174,7 +175,7 @@ fn as_many_tensors_as_paths_are_needed() {
 fn sizes_out_of_range_are_refused_with_their_place() {
     let store = Store::new(Device::Cpu, 0);
     let block = BlockConfig::Basic(BasicBlockConfig { in_channels: 4, out_channels: 0, stride: 1 });
-    let config = PathsConfig { block, paths: 2, crossing: CrossingConfig::None };
+    let config = PathsConfig::new(block, 2);
     let error = config.build(&(&store.root() / "stage1"), "stage1").err().unwrap();
     assert_eq!(error.to_string(), "out_channels of the convolution `stage1.path1.conv1`: expected at least 1, found 0");
 }

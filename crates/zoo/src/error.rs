@@ -1,5 +1,7 @@
 //! What can go wrong when a model is asked for by name.
 
+use mp_blocks::Execution;
+
 /// An error of this crate. Every message is one line.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -53,6 +55,18 @@ pub enum Error {
         position: String,
         /// Those that there are.
         valid: Vec<String>,
+    },
+    /// A way to compute paths that a block of the model does not have.
+    #[error("`{name}` cannot compute the paths of `{position}` `{}`: {problem}", execution.name())]
+    Execution {
+        /// The model.
+        name: String,
+        /// The block's position.
+        position: String,
+        /// What was asked for.
+        execution: Execution,
+        /// What is expected.
+        problem: String,
     },
     /// A block or a routing layer could not be built.
     #[error(transparent)]

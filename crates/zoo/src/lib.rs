@@ -25,6 +25,7 @@
 mod cost;
 mod error;
 mod families;
+mod layers;
 mod model;
 mod name;
 mod network;
@@ -35,6 +36,7 @@ mod registry;
 pub use cost::{Cost, cost, cost_of};
 pub use error::Error;
 pub use families::{FAMILIES, Family};
+pub use layers::{LayerPlan, layers};
 pub use model::{Model, Objective, Output, build};
 pub use name::{Mechanism, ModelName, Variant};
 pub use options::{InputSize, ModelOptions, Positions, RoutingConfig};

@@ -4,6 +4,7 @@ use mp_blocks::CrossingConfig;
 use mp_nn::{Mode, Params, Tensor};
 use mp_routing::{Merge, MixerConfig, Trace};
 
+use crate::layers::executions;
 use crate::network::{Network, Wiring};
 use crate::plan::Plan;
 use crate::{Error, Mechanism, ModelName, ModelOptions, Positions, Variant};
@@ -43,7 +44,7 @@ enum Body {
 ///
 /// # Errors
 /// An unknown name (with the nearest), more paths than a routing layer takes, images too small for the network, an
-/// unknown routing position, a routing value out of range.
+/// unknown routing position, a routing value out of range, an execution that a block does not have.
 pub fn build(name: &str, options: &ModelOptions, params: &Params) -> Result<Model, Error> {
     let parsed: ModelName = name.parse()?;
     let input = options.input;
@@ -94,7 +95,7 @@ impl Model {
     }
 }
 
-fn wiring(
+pub(crate) fn wiring(
     name: &str,
     plan: &Plan,
     paths: usize,
@@ -113,11 +114,12 @@ fn wiring(
         Mechanism::CrossConnection | Mechanism::Stitch => CrossingConfig::Connection(mixer.clone()),
         Mechanism::CrossPrediction => CrossingConfig::Prediction(mixer.clone(), routing.form),
     };
-    let crossings = routed(name, plan, &routing.positions)?
+    let crossings: Vec<CrossingConfig> = routed(name, plan, &routing.positions)?
         .into_iter()
         .map(|here| if here { crossing.clone() } else { CrossingConfig::None })
         .collect();
-    Ok(Wiring { paths, split: routing.split, mixer, crossings, merge: routing.merge })
+    let executions = executions(name, plan, &crossings, routing)?;
+    Ok(Wiring { paths, split: routing.split, mixer, crossings, executions, merge: routing.merge })
 }
 
 /// For every block of the plan, whether features cross before it.
@@ -144,7 +146,7 @@ fn routed(name: &str, plan: &Plan, positions: &Positions) -> Result<Vec<bool>, E
         .collect())
 }
 
-fn check_input(name: &str, plan: &Plan, options: &ModelOptions) -> Result<(), Error> {
+pub(crate) fn check_input(name: &str, plan: &Plan, options: &ModelOptions) -> Result<(), Error> {
     let input = options.input;
     let refuse = |problem: String| Err(Error::Input { name: name.to_owned(), problem });
     if input.channels < 1 || input.classes < 1 {

@@ -1,6 +1,6 @@
 //! A network of P parallel paths, P = 1 included: split, layers of blocks, a classifier a path, merge.
 
-use mp_blocks::{CrossingConfig, Paths, PathsConfig};
+use mp_blocks::{CrossingConfig, Execution, Paths, PathsConfig};
 use mp_nn::{Linear, LinearConfig, Mode, Module, Params, Tensor, global_avg_pool};
 use mp_routing::{Merge, MixerConfig, OneToMany, Split, Trace};
 
@@ -15,6 +15,8 @@ pub(crate) struct Wiring {
     pub(crate) mixer: MixerConfig,
     /// Before each block of the plan, in order.
     pub(crate) crossings: Vec<CrossingConfig>,
+    /// How the entries of each block of the plan are computed, in order.
+    pub(crate) executions: Vec<Execution>,
     pub(crate) merge: Merge,
 }
 
@@ -26,6 +28,7 @@ impl Wiring {
             split: Split::Plain,
             mixer: MixerConfig::Identity,
             crossings: vec![CrossingConfig::None; plan.blocks.len()],
+            executions: vec![Execution::Separate; plan.blocks.len()],
             merge: Merge::Logits,
         }
     }
@@ -50,13 +53,18 @@ impl Network {
     ) -> Result<Self, Error> {
         let split = wiring.split.build(&wiring.mixer, &(params / "split"), "split", wiring.paths as i64, channels)?;
         let mut layers = Vec::with_capacity(plan.blocks.len());
-        for (planned, crossing) in plan.blocks.iter().zip(&wiring.crossings) {
+        let wired = wiring.crossings.iter().zip(&wiring.executions);
+        for (planned, (crossing, execution)) in plan.blocks.iter().zip(wired) {
             let by_stage = format!("{}.{}", planned.stage, planned.index);
             let place = match &planned.single {
                 Some(single) if wiring.paths == 1 => single.as_str(),
                 _ => by_stage.as_str(),
             };
-            let layer = PathsConfig { block: planned.block.clone(), paths: wiring.paths, crossing: crossing.clone() };
+            let layer = PathsConfig {
+                crossing: crossing.clone(),
+                execution: *execution,
+                ..PathsConfig::new(planned.block.clone(), wiring.paths)
+            };
             layers.push(layer.build(&below(params, place), &planned.position())?);
         }
         let classifier = LinearConfig::new(plan.features, classes);

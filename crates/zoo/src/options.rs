@@ -1,5 +1,8 @@
 //! What a model's name leaves open: its input, its classes, and how it routes.
 
+use std::collections::BTreeMap;
+
+use mp_blocks::Execution;
 use mp_routing::{Form, Merge, MixerConfig, Split};
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +33,8 @@ impl ModelOptions {
     }
 }
 
-/// How a routed model (`_cc`, `_cp`, `_stitch`) routes. Only `merge` also concerns paths without routing (`_xP`).
+/// How a routed model (`_cc`, `_cp`, `_stitch`) routes. Only `merge` and `execution` also concern paths without routing
+/// (`_xP`).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RoutingConfig {
@@ -42,6 +46,8 @@ pub struct RoutingConfig {
     pub merge: Merge,
     /// How a cross-prediction is computed; both ways give the same numbers.
     pub form: Form,
+    /// How the paths' entry convolutions are computed, by the position of their block; separately where nothing stands here.
+    pub execution: BTreeMap<String, Execution>,
     /// Where the mixing weights come from. `_stitch` always mixes by learned weights, whatever stands here.
     pub mixer: MixerConfig,
 }

@@ -66,6 +66,10 @@ impl Block for BasicBlock {
         self.bn2.forward_add_relu(&y, &self.shortcut.forward(x, mode), mode)
     }
 
+    fn entry(&self) -> Option<&Conv2d> {
+        self.conv1.as_ref()
+    }
+
     fn has_shortcut(&self) -> bool {
         true
     }

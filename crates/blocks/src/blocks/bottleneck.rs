@@ -76,6 +76,10 @@ impl Block for Bottleneck {
         self.bn3.forward_add_relu(&y, &self.shortcut.forward(x, mode), mode)
     }
 
+    fn entry(&self) -> Option<&Conv2d> {
+        self.conv1.as_ref()
+    }
+
     fn has_shortcut(&self) -> bool {
         true
     }

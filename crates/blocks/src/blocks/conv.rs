@@ -103,6 +103,10 @@ impl Block for ConvBlock {
             Pool::GlobalAverage => global_avg_pool(&y),
         }
     }
+
+    fn entry(&self) -> Option<&Conv2d> {
+        self.conv1.as_ref()
+    }
 }
 
 /// Builds the entry unless a cross-prediction stands in for it.

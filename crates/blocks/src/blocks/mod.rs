@@ -6,7 +6,7 @@ mod conv;
 mod dense;
 mod shortcut;
 
-use mp_nn::{Mode, Params, Tensor, WeightInit};
+use mp_nn::{Conv2d, Mode, Params, Tensor, WeightInit};
 use mp_routing::ConvShape;
 
 pub use basic::{BasicBlock, BasicBlockConfig};
@@ -31,6 +31,11 @@ pub trait Block: Send {
     /// # Panics
     /// On tensors of another shape.
     fn forward_predicted(&self, predicted: &Tensor, x: &Tensor, mode: Mode) -> Tensor;
+
+    /// The entry, where it is a convolution of the block's own.
+    fn entry(&self) -> Option<&Conv2d> {
+        None
+    }
 
     /// Whether [`Block::forward_predicted`] reads its `x`.
     fn has_shortcut(&self) -> bool {

@@ -114,9 +114,53 @@ impl Conv2d {
 
 impl Module for Conv2d {
     fn forward(&self, x: &Tensor, _mode: Mode) -> Tensor {
+        self.convolve(x, &self.weight, self.bias.as_ref(), self.config.groups)
+    }
+}
+
+impl Conv2d {
+    /// Its own step and padding with other weights: `[out', in / groups', kernel, kernel]`.
+    fn convolve(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, groups: i64) -> Tensor {
         let c = &self.config;
-        let y = x.conv2d(&self.weight, self.bias.as_ref(), [c.stride; 2], [c.padding; 2], [1; 2], c.groups);
+        let y = x.conv2d(weight, bias, [c.stride; 2], [c.padding; 2], [1; 2], groups);
         self.meter.add(numbers_of_one(&y) * (c.in_channels / c.groups * c.kernel * c.kernel) as u64);
         y
     }
+}
+
+/// P convolutions of one shape, each on its own input `[B, in, H, W]`, as one convolution in P times as many groups: the same
+/// as each by itself, up to rounding.
+///
+/// # Panics
+/// If there are none, not as many as inputs, or of several shapes.
+pub fn conv2d_grouped(convolutions: &[&Conv2d], xs: &[Tensor]) -> Vec<Tensor> {
+    assert_eq!(convolutions.len(), xs.len(), "one input for each convolution");
+    let groups = convolutions[0].config.groups * xs.len() as i64;
+    joint(convolutions, &Tensor::cat(xs, 1), groups)
+}
+
+/// P convolutions of one shape on one input `[B, in, H, W]`, as one convolution with P times as many output channels: the
+/// same as each by itself, up to rounding.
+///
+/// # Panics
+/// If there are none, of several shapes, or in groups.
+pub fn conv2d_stacked(convolutions: &[&Conv2d], x: &Tensor) -> Vec<Tensor> {
+    assert_eq!(convolutions[0].config.groups, 1, "convolutions without groups");
+    joint(convolutions, x, 1)
+}
+
+fn joint(convolutions: &[&Conv2d], x: &Tensor, groups: i64) -> Vec<Tensor> {
+    let first = convolutions[0];
+    let same = |c: &&Conv2d| c.config == first.config;
+    assert!(convolutions.iter().all(same), "convolutions of one shape");
+    let weights: Vec<&Tensor> = convolutions.iter().map(|c| &c.weight).collect();
+    let biases: Vec<&Tensor> = convolutions.iter().filter_map(|c| c.bias.as_ref()).collect();
+    let bias = (!biases.is_empty()).then(|| Tensor::cat(&biases, 0));
+    let y = first.convolve(x, &Tensor::cat(&weights, 0), bias.as_ref(), groups);
+    // Each path's channels in a map of its own, in the layout that came out.
+    let channels_last = y.stride()[1] == 1;
+    let own = |part: Tensor| {
+        if channels_last { part.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]) } else { part.contiguous() }
+    };
+    y.chunk(convolutions.len() as i64, 1).into_iter().map(own).collect()
 }

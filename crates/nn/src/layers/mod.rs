@@ -6,7 +6,7 @@ mod linear;
 mod norm;
 mod pool;
 
-pub use conv::{Conv2d, Conv2dConfig, WeightInit};
+pub use conv::{Conv2d, Conv2dConfig, WeightInit, conv2d_grouped, conv2d_stacked};
 pub use dropout::Dropout;
 pub use linear::{Linear, LinearConfig};
 pub use norm::{BatchNorm2d, BatchNorm2dConfig};
