@@ -10,6 +10,7 @@ pub mod images;
 pub mod interrupt;
 pub mod learner;
 pub mod loss;
+pub mod machine;
 pub mod metrics;
 pub mod observer;
 pub mod optim;
@@ -27,6 +28,7 @@ pub mod summary;
 pub mod timing;
 pub mod trained;
 pub mod trainer;
+pub mod tune;
 
 pub use error::Error;
 pub use recipe::Recipe;

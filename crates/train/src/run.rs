@@ -7,7 +7,7 @@ use mp_zoo::Cost;
 use tch::Device;
 
 use crate::Error;
-use crate::checkpoint::Header;
+use crate::checkpoint::{self, Checkpoint, Header};
 use crate::corpus::Corpus;
 use crate::metrics::Row;
 use crate::observer::{Event, Observer};
@@ -16,6 +16,7 @@ use crate::recorder::Recorder;
 use crate::run_folder::RunFolder;
 use crate::summary::{Summary, ValidSplit};
 use crate::trainer::{Ended, Surroundings, Trainer};
+use crate::tune::{self, Tuning};
 
 /// Whether a run begins or goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +63,8 @@ pub fn train(
     }
     let device = Device::cuda_if_available();
     let corpus = Corpus::open(recipe, cache)?;
-    let mut trainer = Trainer::new(recipe, &corpus, device)?;
+    let tuned = tuned(recipe, &corpus, out, start, cache)?;
+    let mut trainer = Trainer::new(&tuned, &corpus, device)?;
 
     let folder = match start {
         Start::New => RunFolder::create(out, recipe)?,
@@ -82,6 +84,36 @@ pub fn train(
         folder.write_summary(summary)?;
     }
     Ok(Finished { folder, summary, complete: ended.finished })
+}
+
+/// The recipe with the way in which each layer of paths is computed, where it leaves that to measurement. A run that goes on
+/// keeps the ways of its checkpoint: others would round differently.
+fn tuned(recipe: &Recipe, corpus: &Corpus, out: &Path, start: Start, cache: &Path) -> Result<Recipe, Error> {
+    let mut tuned = recipe.clone();
+    let model = corpus.identity(recipe);
+    if !recipe.train.tune_paths || !recipe.model.routing.execution.is_empty() {
+        return Ok(tuned);
+    }
+    let last = match start {
+        Start::New => None,
+        Start::Resume => Some(checkpoint::last(&RunFolder::open(out)?.checkpoints())).filter(|last| last.exists()),
+    };
+    tuned.model.routing.execution = match last {
+        Some(last) => Checkpoint::load(&last)?.header.identity.routing.execution,
+        // What has no parallel paths has nothing to choose.
+        None if mp_zoo::layers(&model.model, &model.options())?.is_empty() => return Ok(tuned),
+        None => {
+            let tuning = Tuning {
+                model: model.model.clone(),
+                options: model.options(),
+                precision: recipe.train.precision,
+                batch: recipe.train.batch_size,
+                threads: recipe.train.threads,
+            };
+            tune::explain(&tuning, cache, &mut |_| {})?.execution()
+        }
+    };
+    Ok(tuned)
 }
 
 /// The run in one object, once an epoch is complete.

@@ -89,6 +89,9 @@ pub struct TrainConfig {
     pub clip_norm: f64,
     /// Threads of libtorch; 0: as many as there are cores.
     pub threads: usize,
+    /// Measures each layer of parallel paths before a new run and computes it in its quickest way, where
+    /// `model.routing.execution` says nothing. The choice is kept with the run.
+    pub tune_paths: bool,
     /// Steps between two reports; the loss is read from the device only then.
     pub log_every: u64,
     /// Steps between two checkpoints; 0: at the end of each epoch only.
@@ -106,6 +109,7 @@ impl Default for TrainConfig {
             label_smoothing: 0.0,
             clip_norm: 0.0,
             threads: 0,
+            tune_paths: false,
             log_every: 20,
             checkpoint_every: 0,
         }
