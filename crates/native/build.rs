@@ -14,7 +14,7 @@ fn main() {
         .cpp(true)
         .std("c++20")
         .files(
-            ["autocast", "gate_kernels", "memory", "mix", "mix_kernels", "norm", "norm_kernels", "route"]
+            ["autocast", "gate_kernels", "memory", "mix", "mix_kernels", "norm", "norm_kernels", "profile", "route"]
                 .map(|file| format!("cpp/{file}.cpp")),
         )
         // `#pragma omp simd` alone, without the OpenMP runtime: threads are libtorch's.

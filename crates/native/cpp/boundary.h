@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <ATen/record_function.h>
 #include <c10/util/Exception.h>
 
 #include <exception>
@@ -9,9 +10,11 @@
 
 namespace mp {
 
-// Runs `body` and returns null, or what went wrong, valid until the next call on this thread.
+// Runs `body` as an op of that name and returns null, or what went wrong, valid until the next call on this thread.
 template <typename Body>
-const char* guarded(Body body) {
+const char* guarded(const char* op, Body body) {
+  // Profiles then list it beside libtorch's own ops: see profile.cpp.
+  RECORD_FUNCTION(op, c10::ArrayRef<const c10::IValue>());
   static thread_local std::string last_error;
   try {
     body();

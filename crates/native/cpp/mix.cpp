@@ -184,7 +184,7 @@ extern "C" {
 // Writes `targets` new tensors to `ys`, owned by the caller. Returns null, or what went wrong, valid until the next call
 // on this thread.
 const char* mp_mix(at::Tensor* const* xs, int sources, const at::Tensor* weights, int targets, at::Tensor** ys) {
-  return mp::guarded([&] {
+  return mp::guarded("mp::mix", [&] {
     TORCH_CHECK(sources >= 1 && sources <= mp::kMaxPaths && targets >= 1 && targets <= mp::kMaxPaths,
                 "1 to ", mp::kMaxPaths, " paths expected, not ", sources, " to ", targets);
     variable_list inputs;

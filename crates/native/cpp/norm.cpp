@@ -311,7 +311,7 @@ extern "C" {
 const char* mp_batch_norm(const at::Tensor* x, const at::Tensor* weight, const at::Tensor* bias,
                           const at::Tensor* running_mean, const at::Tensor* running_var, const at::Tensor* residual,
                           bool training, bool relu, double momentum, double eps, at::Tensor** y) {
-  return mp::guarded([&] {
+  return mp::guarded("mp::batch_norm", [&] {
     const auto add = residual == nullptr ? at::Tensor() : *residual;
     *y = new at::Tensor(
         norm(*x, *weight, *bias, *running_mean, *running_var, add, {training, relu, momentum, eps}));

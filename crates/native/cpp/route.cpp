@@ -324,7 +324,7 @@ extern "C" {
 // weight1, bias1, weight2 and bias2. Returns null, or what went wrong, valid until the next call on this thread.
 const char* mp_route(at::Tensor* const* xs, int sources, at::Tensor* const* layers, double temperature, int normalisation,
                      bool mixes, at::Tensor** outputs) {
-  return mp::guarded([&] {
+  return mp::guarded("mp::route", [&] {
     variable_list inputs, gates;
     for (int i = 0; i < sources; ++i) {
       inputs.push_back(*xs[i]);

@@ -2,7 +2,7 @@
 //!
 //! The principal items are [`Autocast`], bfloat16 on the CPU for as long as the guard lives, [`mix`] and [`route`], the
 //! mixing of parallel paths and the gates that decide it in one pass over memory, and [`batch_norm`], which takes the
-//! addition and the ReLU after it along.
+//! addition and the ReLU after it along. [`Profiler`] shows where the time goes.
 #![allow(unsafe_code, reason = "this crate is the border to C++; every block says why it is sound")]
 
 mod autocast;
@@ -10,6 +10,7 @@ mod boundary;
 mod memory;
 mod mix;
 mod norm;
+mod profile;
 mod route;
 
 pub use autocast::Autocast;
@@ -17,4 +18,5 @@ pub use boundary::TorchError;
 pub use memory::keep_freed_memory;
 pub use mix::{MAX_PATHS, can_mix, mix};
 pub use norm::{NormState, batch_norm, can_norm};
+pub use profile::{OpTime, Profiler};
 pub use route::{GateLayers, GateNormalisation, Gated, can_route, gate, route};
