@@ -22,7 +22,7 @@ fn last() -> PathBuf {
 }
 
 fn of_weights(model: &str, file: &Path) -> Result<Trained, String> {
-    Trained::of_weights(model, file).map_err(|error| one_line(&error))
+    Trained::of_weights(&model.parse().unwrap(), file).map_err(|error| one_line(&error))
 }
 
 /// The chain of an error as the binary prints it.

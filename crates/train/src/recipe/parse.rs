@@ -16,6 +16,13 @@ impl Recipe {
     /// [`Error::UnknownRecipe`], [`Error::Recipe`] naming the place and, for an unknown key, the valid ones, or
     /// [`Error::Invalid`].
     pub fn resolve(source: Option<&str>, overrides: &[Override]) -> Result<Self, Error> {
+        let recipe = Self::merged(source, overrides)?;
+        recipe.check()?;
+        Ok(recipe)
+    }
+
+    /// As [`Recipe::resolve`], but for the check: neither names nor ranges need be right.
+    pub(crate) fn merged(source: Option<&str>, overrides: &[Override]) -> Result<Self, Error> {
         let (origin, text) = source.map(read).transpose()?.unwrap_or_default();
         let mut recipe = Self::from_toml(&text, &origin)?;
         let mut table = parse_table(&text, &origin)?;
@@ -26,7 +33,6 @@ impl Recipe {
                 message: tidy(error.message()),
             })?;
         }
-        recipe.check()?;
         Ok(recipe)
     }
 

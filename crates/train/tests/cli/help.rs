@@ -3,12 +3,13 @@ use super::*;
 #[test]
 fn every_command_explains_itself_with_examples() {
     let here = Path::new(".");
-    let commands: [&[&str]; 8] = [
+    let commands: [&[&str]; 9] = [
         &["train"],
         &["eval"],
         &["predict"],
         &["models"],
         &["routes"],
+        &["weights"],
         &["bench"],
         &["data", "fetch"],
         &["data", "inspect"],
@@ -28,6 +29,7 @@ fn a_misspelt_command_or_option_is_one_line_with_the_nearest() {
     assert!(refused(mp_train(here, &["train", "digits", "--sett", "a.b=1"])).contains("'--set'"));
     assert!(refused(mp_train(here, &["eval"])).contains("<RUN>"));
     assert!(refused(mp_train(here, &["train", "--set", "epochs=3"])).contains("expected table.key=value"));
+    assert!(refused(mp_train(here, &["bench", "resnet20_x3_cc@blocks"])).contains("expected KEY=VALUE"));
     assert!(refused(mp_train(here, &["train"])).contains("nothing says what to train"));
 }
 

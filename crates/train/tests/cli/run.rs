@@ -106,6 +106,38 @@ fn predict_takes_pictures_and_writes_tables_or_logits() {
 }
 
 #[test]
+fn starting_weights_serve_the_model_under_the_same_routing() {
+    let folder = tempfile::tempdir().unwrap();
+    image::GrayImage::from_pixel(8, 8, image::Luma([9])).save(folder.path().join("a.png")).unwrap();
+    let shown = succeed(mp_train(folder.path(), &["weights", "base_cnn_w4_x2_cc@positions=blocks", "w.safetensors"]));
+    assert!(shown.starts_with("base_cnn_w4_x2_cc@positions=blocks: ") && shown.contains("w.safetensors"), "{shown}");
+    let predict =
+        |model| mp_train(folder.path(), &["predict", "--model", model, "--weights", "w.safetensors", "a.png"]);
+    succeed(predict("base_cnn_w4_x2_cc@positions=blocks"));
+    // Routed at other places, it has other gates.
+    let error = refused(predict("base_cnn_w4_x2_cc@positions=[\"stage2\"]"));
+    assert!(error.contains("w.safetensors") && error.contains("unexpected"), "{error}");
+}
+
+#[test]
+fn bench_profiles_and_takes_turns() {
+    let bench = |flags: &[&str]| mp_train(Path::new("."), &[&["bench", "base_cnn_w4", "--batch", "2"], flags].concat());
+    let found: Value = serde_json::from_str(&succeed(bench(&["--profile", "--rounds", "1", "--json"]))).unwrap();
+    let ops = found[0]["ops"].as_array().unwrap();
+    assert!(ops.iter().any(|op| op["name"] == "ConvolutionBackward0"), "{found}");
+    assert!(succeed(bench(&["--profile", "--rounds", "1"])).contains("no op"));
+
+    let mut turns = bench(&["--turns"]);
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    std::io::Write::write_all(&mut writer, b"0 2\n").unwrap();
+    drop(writer);
+    turns.stdin(reader);
+    let lines = succeed(turns);
+    let answer: Value = serde_json::from_str(lines.lines().nth(1).unwrap()).unwrap();
+    assert_eq!(answer["ms"].as_array().unwrap().len(), 2);
+}
+
+#[test]
 fn what_is_no_picture_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a.png"), "text").unwrap();

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use mp_train::Spec;
 use mp_train::benchmark::Pass;
 use mp_train::evaluate::Split;
 use mp_train::recipe::{Override, Precision};
@@ -28,6 +29,8 @@ pub(crate) enum Command {
     Models(Models),
     /// Show how a run routes its images
     Routes(Routes),
+    /// Write the weights that a model starts from
+    Weights(Weights),
     /// Time models, interleaved in one run
     Bench(Bench),
     /// Fetch and inspect data sets
@@ -148,9 +151,9 @@ pub(crate) struct Predict {
     /// The run folder, unless --weights is given; then images (PNG, JPEG, BMP, WebP) or .npy tensors
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
-    /// The model whose weights are in --weights
-    #[arg(long, requires = "weights")]
-    pub(crate) model: Option<String>,
+    /// The model whose weights are in --weights, with its routing as bench takes it; a checkpoint knows its own routing
+    #[arg(long, requires = "weights", value_parser = spec)]
+    pub(crate) model: Option<Spec>,
     /// A checkpoint, or a safetensors file with the model's weights
     #[arg(long, value_name = "FILE", requires = "model")]
     pub(crate) weights: Option<PathBuf>,
@@ -203,14 +206,36 @@ pub(crate) struct Routes {
 #[derive(ClapArgs)]
 #[command(after_help = "\
 Examples:
+  mp-train weights resnet20_x3_cc start.safetensors
+  mp-train weights resnet20_x3_cc@positions=blocks start.safetensors --seed 7
+
+They are the ones that training starts from under the same train.seed, and that bench times.")]
+pub(crate) struct Weights {
+    /// Name of the model, with its routing as bench takes it
+    #[arg(value_parser = spec)]
+    pub(crate) model: Spec,
+    /// The safetensors file to write
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// What they are drawn from
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    pub(crate) seed: u64,
+}
+
+#[derive(ClapArgs)]
+#[command(after_help = "\
+Examples:
   mp-train bench resnet20 resnet20_x3 resnet20_x3_cc
   mp-train bench resnet20_x3 resnet20_x3_cc --precision bf16 --batch 64 --json
+  mp-train bench resnet20_x3 resnet20_x3_cc resnet20_x3_cc@positions=blocks
+  mp-train bench resnet20_x3_cc@positions=blocks --precision bf16 --profile
 
+A model is NAME, or NAME@KEY=VALUE with a key of a recipe's model.routing; more may follow: NAME@KEY=VALUE@KEY=VALUE.
 Each round times every model once, so that all of them meet the same state of the machine. The first rounds are not counted.")]
 pub(crate) struct Bench {
-    /// Names of models; ratios are to the first
-    #[arg(required = true, value_name = "MODEL")]
-    pub(crate) models: Vec<String>,
+    /// Names of models, each with its routing if need be; ratios are to the first
+    #[arg(required = true, value_name = "MODEL", value_parser = spec)]
+    pub(crate) models: Vec<Spec>,
     /// Time training steps: forward, loss, backward, optimiser (the default)
     #[arg(long, conflicts_with = "forward")]
     pub(crate) train: bool,
@@ -229,6 +254,15 @@ pub(crate) struct Bench {
     /// Threads of libtorch; 0: as many as there are cores
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) threads: usize,
+    /// Also time products of large matrices: the machine's peak, next to GFLOP/s of the models
+    #[arg(long)]
+    pub(crate) peak: bool,
+    /// Show the time of each kind of op in place of the comparison
+    #[arg(long, conflicts_with = "peak")]
+    pub(crate) profile: bool,
+    /// Take turns with another program: see benches/peers
+    #[arg(long, conflicts_with_all = ["peak", "profile", "json"], hide = true)]
+    pub(crate) turns: bool,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -264,6 +298,10 @@ impl Bench {
     pub(crate) fn pass(&self) -> Pass {
         if self.forward { Pass::Forward } else { Pass::Train }
     }
+}
+
+fn spec(text: &str) -> Result<Spec, String> {
+    text.parse().map_err(|error: mp_train::Error| error.to_string())
 }
 
 fn precision(text: &str) -> Result<Precision, String> {

@@ -4,7 +4,6 @@ use std::io::{self, IsTerminal};
 
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use mp_train::benchmark::{self, Benchmark};
-use mp_zoo::RoutingConfig;
 
 use crate::args::Bench;
 use crate::output;
@@ -13,12 +12,20 @@ pub(crate) fn run(args: Bench) -> anyhow::Result<()> {
     let benchmark = Benchmark {
         pass: args.pass(),
         models: args.models,
-        routing: RoutingConfig::default(),
         precision: args.precision,
         batch: args.batch,
         rounds: args.rounds,
         threads: args.threads,
+        peak: args.peak,
     };
+    if args.turns {
+        return Ok(benchmark::turns(&benchmark, &mut io::stdin().lock(), &mut io::stdout())?);
+    }
+    if args.profile {
+        let profiles = benchmark::profile(&benchmark)?;
+        let table = || profiles.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n");
+        return if args.json { output::json(&profiles) } else { output::text(&table()) };
+    }
     let target = if io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let bar = ProgressBar::with_draw_target(Some(args.rounds as u64), target);
     let report = benchmark::run(&benchmark, &mut |done| bar.set_position(done as u64))?;

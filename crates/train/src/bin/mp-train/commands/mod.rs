@@ -7,6 +7,7 @@ mod models;
 mod predict;
 mod routes;
 mod train;
+mod weights;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -22,6 +23,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Predict(args) => predict::run(args)?,
         Command::Models(args) => models::run(&args)?,
         Command::Routes(args) => routes::run(&args)?,
+        Command::Weights(args) => weights::run(&args)?,
         Command::Bench(args) => bench::run(args)?,
         Command::Data(args) => data::run(args)?,
     }

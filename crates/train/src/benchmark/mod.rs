@@ -1,17 +1,23 @@
 //! How long models take, side by side.
 
+mod contestant;
+mod peak;
+mod profile;
+mod turns;
+
 use std::fmt;
-use std::time::Instant;
 
-use mp_nn::Mode;
-use mp_zoo::{InputSize, ModelName, ModelOptions, RoutingConfig};
 use serde::Serialize;
-use tch::{Device, Kind, Tensor};
+use tch::Device;
 
-use crate::Error;
-use crate::learner::{Learner, forward};
-use crate::recipe::{Precision, Recipe};
+use crate::recipe::Precision;
 use crate::run::device_name;
+use crate::{Error, Spec};
+use contestant::Contestant;
+use peak::Peak;
+
+pub use profile::{OpShare, Profile, profile};
+pub use turns::turns;
 
 /// What is timed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -24,13 +30,31 @@ pub enum Pass {
     Forward,
 }
 
+impl Pass {
+    /// What it is called in tables.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Train => "training step",
+            Self::Forward => "forward pass",
+        }
+    }
+
+    /// Floating-point operations for one image: two for each multiply-add; in training three times as many, since every
+    /// product of the forward pass has two in the backward pass, one for either factor.
+    fn operations(self, multiply_adds: u64) -> f64 {
+        let passes = match self {
+            Self::Train => 3.0,
+            Self::Forward => 1.0,
+        };
+        2.0 * passes * multiply_adds as f64
+    }
+}
+
 /// Which models are timed, and how.
 #[derive(Debug, Clone)]
 pub struct Benchmark {
-    /// Names of the zoo; the first is what the others are compared with.
-    pub models: Vec<String>,
-    /// How routed models route.
-    pub routing: RoutingConfig,
+    /// The first is what the others are compared with.
+    pub models: Vec<Spec>,
     /// What is timed.
     pub pass: Pass,
     /// Number format of the forward pass.
@@ -41,18 +65,20 @@ pub struct Benchmark {
     pub rounds: usize,
     /// Threads of libtorch; 0: as many as there are cores.
     pub threads: usize,
+    /// Also measure the machine's peak: one product of large matrices in every round.
+    pub peak: bool,
 }
 
 impl Default for Benchmark {
     fn default() -> Self {
         Self {
             models: Vec::new(),
-            routing: RoutingConfig::default(),
             pass: Pass::Train,
             precision: Precision::Fp32,
             batch: 128,
             rounds: 10,
             threads: 0,
+            peak: false,
         }
     }
 }
@@ -70,6 +96,10 @@ pub struct Report {
     pub mode: Pass,
     /// Number format of the forward pass.
     pub precision: Precision,
+    /// The most that a product of large matrices reached in this number format, in 10^9 operations a second; where it
+    /// was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peak_gflops: Option<f64>,
     /// The models, in the order asked for.
     pub models: Vec<Timed>,
 }
@@ -77,7 +107,7 @@ pub struct Report {
 /// What one model costs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Timed {
-    /// Its name.
+    /// Its name, as asked for.
     pub name: String,
     /// Numbers that are trained.
     pub parameters: u64,
@@ -89,10 +119,26 @@ pub struct Timed {
     pub ms_min: f64,
     /// Median, over the rounds, of its time over that of the first model in the same round: what slows both cancels.
     pub ratio_to_first: f64,
+    /// Floating-point operations of the model's products and sums over the median time, in 10^9 a second.
+    pub gflops: f64,
+    /// Milliseconds of each round.
+    pub ms: Vec<f64>,
 }
 
-/// Passes of each model that are not timed.
-const WARM_UP: usize = 2;
+impl Benchmark {
+    /// # Errors
+    /// No model, no round or no image asked for.
+    fn check(&self) -> Result<(), Error> {
+        let counts =
+            [("bench --batch", self.batch), ("bench --rounds", self.rounds), ("bench MODEL...", self.models.len())];
+        match counts.into_iter().find(|(_, value)| *value == 0) {
+            Some((key, value)) => {
+                Err(Error::Invalid { key, value: value.to_string(), expected: "at least 1".to_owned() })
+            }
+            None => Ok(()),
+        }
+    }
+}
 
 /// Times models interleaved: each round runs every model once, every second round in reverse order, so that a drift of the
 /// machine falls on all alike. All models get images of the first one's native size. `round_done` is told the number of
@@ -101,98 +147,51 @@ const WARM_UP: usize = 2;
 /// # Errors
 /// No model, no round or no image asked for; a name that no model has; bfloat16 on anything but the CPU.
 pub fn run(benchmark: &Benchmark, round_done: &mut dyn FnMut(usize)) -> Result<Report, Error> {
-    let Benchmark { models, pass, precision, batch, rounds, threads, .. } = benchmark;
-    for (key, value) in [("bench --batch", *batch), ("bench --rounds", *rounds), ("bench MODEL...", models.len())] {
-        if value == 0 {
-            return Err(Error::Invalid { key, value: value.to_string(), expected: "at least 1".to_owned() });
-        }
-    }
-    if *threads > 0 {
-        tch::set_num_threads(*threads as i32);
-    }
+    let Benchmark { models, pass, precision, batch, rounds, .. } = benchmark;
     let device = Device::cuda_if_available();
-    let input = models[0].parse::<ModelName>()?.family.native;
-    let mut contestants =
-        models.iter().map(|name| Contestant::new(name, benchmark, input, device)).collect::<Result<Vec<_>, _>>()?;
+    let mut contestants = Contestant::all(benchmark, device)?;
+    let peak = benchmark.peak.then(|| Peak::new(*precision, device));
 
-    for contestant in &mut contestants {
-        for _ in 0..WARM_UP {
-            contestant.pass(*pass, *precision)?;
-        }
-    }
+    let mut times = vec![Vec::with_capacity(*rounds); contestants.len()];
+    let mut fastest: Option<f64> = None;
     for round in 0..*rounds {
         let mut order: Vec<usize> = (0..contestants.len()).collect();
         if round % 2 == 1 {
             order.reverse();
         }
         for index in order {
-            let milliseconds = contestants[index].pass(*pass, *precision)?;
-            contestants[index].milliseconds.push(milliseconds);
+            times[index].push(contestants[index].milliseconds()?);
+        }
+        if let Some(peak) = &peak {
+            // The best of the rounds: what the machine can do is not less for what else it did meanwhile.
+            fastest = Some(fastest.unwrap_or(0.0).max(peak.gflops()));
         }
         round_done(round + 1);
     }
 
-    let first = contestants[0].milliseconds.clone();
+    let timed = |((contestant, spec), ms): ((&Contestant, &Spec), &Vec<f64>)| {
+        let cost = contestant.learner.cost();
+        let ms_median = median(ms.clone());
+        Timed {
+            name: spec.to_string(),
+            parameters: cost.parameters,
+            multiply_adds: cost.multiply_adds,
+            ms_median,
+            ms_min: ms.iter().copied().fold(f64::INFINITY, f64::min),
+            ratio_to_first: median(ms.iter().zip(&times[0]).map(|(own, first)| own / first).collect()),
+            gflops: pass.operations(cost.multiply_adds) * *batch as f64 / ms_median / 1e6,
+            ms: ms.clone(),
+        }
+    };
     Ok(Report {
         device: device_name(device),
         threads: tch::get_num_threads() as usize,
         batch: *batch,
         mode: *pass,
         precision: *precision,
-        models: contestants.iter().zip(models).map(|(contestant, name)| contestant.timed(name, &first)).collect(),
+        peak_gflops: fastest,
+        models: contestants.iter().zip(models).zip(&times).map(timed).collect(),
     })
-}
-
-struct Contestant {
-    learner: Learner,
-    images: Tensor,
-    labels: Tensor,
-    milliseconds: Vec<f64>,
-}
-
-impl Contestant {
-    fn new(name: &str, benchmark: &Benchmark, input: InputSize, device: Device) -> Result<Self, Error> {
-        let mut recipe = Recipe::default();
-        recipe.train.precision = benchmark.precision;
-        let options = ModelOptions { input, routing: benchmark.routing.clone() };
-        let learner = Learner::new(name, &options, &recipe, device)?;
-        let batch = benchmark.batch as i64;
-        let images = Tensor::randn([batch, input.size, input.size, input.channels], (Kind::Float, device));
-        let labels = Tensor::randint(input.classes, [batch], (Kind::Int64, device));
-        Ok(Self { learner, images: images.permute([0, 3, 1, 2]), labels, milliseconds: Vec::new() })
-    }
-
-    /// Milliseconds of one pass; reading a number at its end waits for the device.
-    fn pass(&mut self, pass: Pass, precision: Precision) -> Result<f64, Error> {
-        let start = Instant::now();
-        match pass {
-            Pass::Train => {
-                let found = self.learner.accumulate(&self.images, &self.labels, 1.0)?;
-                // Small enough that random labels do no harm over many rounds.
-                self.learner.step(1e-4);
-                let _ = found.loss.double_value(&[]);
-            }
-            Pass::Forward => {
-                let _guard = tch::no_grad_guard();
-                let output = forward(self.learner.model(), &self.images, Mode::Eval, precision);
-                let _ = output.logits.double_value(&[0, 0]);
-            }
-        }
-        Ok(start.elapsed().as_secs_f64() * 1e3)
-    }
-
-    fn timed(&self, name: &str, first: &[f64]) -> Timed {
-        let cost = self.learner.cost();
-        let ratios = self.milliseconds.iter().zip(first).map(|(own, first)| own / first).collect();
-        Timed {
-            name: name.to_owned(),
-            parameters: cost.parameters,
-            multiply_adds: cost.multiply_adds,
-            ms_median: median(self.milliseconds.clone()),
-            ms_min: self.milliseconds.iter().copied().fold(f64::INFINITY, f64::min),
-            ratio_to_first: median(ratios),
-        }
-    }
 }
 
 /// The middle value; the mean of the two middle ones where their number is even.
@@ -205,24 +204,22 @@ fn median(mut values: Vec<f64>) -> f64 {
 impl fmt::Display for Report {
     /// A table for people.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.mode {
-            Pass::Train => "training step",
-            Pass::Forward => "forward pass",
-        };
+        let what = self.mode.name();
         let Self { batch, device, threads, .. } = self;
         writeln!(f, "{what}, batch {batch}, {}, {device}, {threads} threads", self.precision.name())?;
         let width = self.models.iter().map(|model| model.name.len()).max().unwrap_or(0).max("model".len());
         write!(
             f,
-            "{:width$}  {:>11}  {:>13}  {:>9}  {:>9}  {:>5}",
-            "model", "parameters", "multiply-adds", "median ms", "min ms", "ratio"
+            "{:width$}  {:>11}  {:>13}  {:>9}  {:>9}  {:>8}  {:>5}",
+            "model", "parameters", "multiply-adds", "median ms", "min ms", "GFLOP/s", "ratio"
         )?;
         for model in &self.models {
-            let Timed { name, parameters, multiply_adds, ms_median, ms_min, ratio_to_first } = model;
-            write!(
-                f,
-                "\n{name:width$}  {parameters:>11}  {multiply_adds:>13}  {ms_median:>9.2}  {ms_min:>9.2}  {ratio_to_first:>5.2}"
-            )?;
+            let Timed { name, parameters, multiply_adds, ms_median, ms_min, ratio_to_first, gflops, .. } = model;
+            write!(f, "\n{name:width$}  {parameters:>11}  {multiply_adds:>13}  {ms_median:>9.2}  {ms_min:>9.2}  ")?;
+            write!(f, "{gflops:>8.1}  {ratio_to_first:>5.2}")?;
+        }
+        if let Some(peak) = self.peak_gflops {
+            write!(f, "\nproducts of large matrices: {peak:.1} GFLOP/s")?;
         }
         Ok(())
     }
@@ -241,7 +238,9 @@ mod tests {
     #[test]
     fn every_model_is_timed_in_the_order_asked_for() {
         let benchmark = Benchmark {
-            models: vec!["base_cnn_w4".to_owned(), "base_cnn_w4_x2_cc".to_owned()],
+            models: ["base_cnn_w4", "base_cnn_w4_x2_cc", "base_cnn_w4_x2_cc@positions=blocks"]
+                .map(|spec| spec.parse().unwrap())
+                .to_vec(),
             batch: 2,
             rounds: 3,
             ..Benchmark::default()
@@ -250,7 +249,7 @@ mod tests {
         let report = run(&benchmark, &mut |done| rounds.push(done)).unwrap();
         assert_eq!(rounds, [1, 2, 3]);
         let names: Vec<&str> = report.models.iter().map(|model| model.name.as_str()).collect();
-        assert_eq!(names, benchmark.models);
+        assert_eq!(names, ["base_cnn_w4", "base_cnn_w4_x2_cc", "base_cnn_w4_x2_cc@positions=blocks"]);
         assert_eq!(report.models[0].ratio_to_first, 1.0);
         assert!(report.models[1].parameters > report.models[0].parameters);
         assert!(report.models.iter().all(|model| 0.0 < model.ms_min && model.ms_min <= model.ms_median));
@@ -259,14 +258,21 @@ mod tests {
     #[test]
     fn the_json_has_the_published_keys() {
         let benchmark =
-            Benchmark { models: vec!["base_cnn_w4".to_owned()], batch: 1, rounds: 1, ..Benchmark::default() };
-        let report = run(&Benchmark { pass: Pass::Forward, ..benchmark }, &mut |_| {}).unwrap();
+            Benchmark { models: vec!["base_cnn_w4".parse().unwrap()], batch: 1, rounds: 1, ..Benchmark::default() };
+        let report = run(&Benchmark { pass: Pass::Forward, peak: true, ..benchmark }, &mut |_| {}).unwrap();
         let json = serde_json::to_value(&report).unwrap();
         let keys = |value: &serde_json::Value| -> Vec<String> { value.as_object().unwrap().keys().cloned().collect() };
-        assert_eq!(keys(&json), ["batch", "device", "mode", "models", "precision", "threads"]);
-        let expected = ["ms_median", "ms_min", "multiply_adds", "name", "parameters", "ratio_to_first"];
+        assert_eq!(keys(&json), ["batch", "device", "mode", "models", "peak_gflops", "precision", "threads"]);
+        let expected = ["gflops", "ms", "ms_median", "ms_min", "multiply_adds", "name", "parameters", "ratio_to_first"];
         assert_eq!(keys(&json["models"][0]), expected);
         assert_eq!((json["mode"].as_str(), json["precision"].as_str()), (Some("forward"), Some("fp32")));
+    }
+
+    #[test]
+    fn operations_are_those_of_a_step() {
+        // 1 image, 40.8 M multiply-adds: 2 operations each, and in training 3 products for one.
+        assert_eq!(Pass::Forward.operations(40_813_184), 81_626_368.0);
+        assert_eq!(Pass::Train.operations(40_813_184), 244_879_104.0);
     }
 
     #[test]
