@@ -3,41 +3,30 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use mp_benches::{PATHS, STAGES, configuration};
+use mp_benches::{PATHS, Precision, STAGES, backward, batch, configuration};
 use mp_nn::{Device, Kind, Tensor};
 use mp_routing::mix;
 
-const BATCH: i64 = 128;
-
 fn mixing(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("mix");
-    for stage in STAGES {
-        let weights = Tensor::rand([BATCH, PATHS, PATHS], (Kind::Float, Device::Cpu));
-        let fixed = stage.features(BATCH, false);
+    let batch = batch(128);
+    for (stage, precision) in STAGES.into_iter().flat_map(|stage| Precision::ALL.map(|precision| (stage, precision))) {
+        let weights = Tensor::rand([batch, PATHS, PATHS], (Kind::Float, Device::Cpu));
+        let fixed: Vec<Tensor> = stage.features(batch, false).iter().map(|x| precision.of(x)).collect();
+        let id = |pass: &str| BenchmarkId::new(format!("{pass}/{}", precision.name()), stage.name);
         // What no mixing can do without: every source read once and every target written once.
-        let bytes = 4 * 2 * PATHS as u64 * fixed[0].numel() as u64;
-        group.throughput(Throughput::Bytes(bytes));
-        group.bench_function(BenchmarkId::new("forward", stage.name), |bencher| {
-            bencher.iter(|| black_box(mix(&fixed, &weights)));
-        });
-        let trained = stage.features(BATCH, true);
+        let bytes = fixed[0].kind().elt_size_in_bytes() * 2 * PATHS as usize * fixed[0].numel();
+        group.throughput(Throughput::Bytes(bytes as u64));
+        group.bench_function(id("forward"), |bencher| bencher.iter(|| black_box(mix(&fixed, &weights))));
+
+        let trained: Vec<Tensor> = fixed.iter().map(|x| x.copy().set_requires_grad(true)).collect();
         let weights = weights.set_requires_grad(true);
-        let upstream: Vec<Tensor> = fixed.iter().map(flat).collect();
-        group.bench_function(BenchmarkId::new("forward-backward", stage.name), |bencher| {
-            // The dot product sends a dense gradient back, as a layer above would; it costs two passes of its own.
-            bencher.iter(|| {
-                let ys = mix(&trained, &weights);
-                let loss: Tensor = ys.iter().zip(&upstream).map(|(y, gradient)| flat(y).dot(gradient)).sum();
-                loss.backward();
-            });
+        group.bench_function(id("forward-backward"), |bencher| {
+            // The dot products cost two passes of their own.
+            bencher.iter(|| backward(&mix(&trained, &weights), &fixed));
         });
     }
     group.finish();
-}
-
-/// All elements of a channels-last map as one axis, without a copy.
-fn flat(x: &Tensor) -> Tensor {
-    x.permute([0, 2, 3, 1]).view(-1)
 }
 
 criterion_group! { name = benches; config = configuration(); targets = mixing }
