@@ -1,9 +1,9 @@
-"""Times one training step of a ResNet-20 in PyTorch eager and in Multipath, interleaved, and prints the ratio.
+"""Times one training step of a ResNet-20 in PyTorch and in Multipath, turn by turn, and prints the ratios.
 
     cargo build --release -p mp-train
-    python benches/peers/resnet20_step.py [--model resnet20_x3_cc] [--precision bf16] [--json]
+    python benches/peers/resnet20_step.py [--model resnet20_x3_cc@positions=blocks] [--precision bf16] [--json]
 
-README.md beside this file says what is the same on both sides and how to read the result.
+README.md beside this file says what is the same on all sides and how to read the result.
 """
 
 import argparse
@@ -14,136 +14,178 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
-from networks import NETWORKS
-from safetensors.torch import save_file
-from torch import nn
+from networks import build
+from safetensors.torch import load_file, save_file
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 AGREEMENT = 1e-4
+# What mp-train asks of the allocator (crates/native/cpp/memory.cpp), in the words of glibc's environment.
+KEEP_FREED_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str((1 << 31) - 1),
+    "MALLOC_TOP_PAD_": str(256 << 20),
+}
+SIDES = ["eager", "compile", "eager+malloc", "compile+malloc"]
 
 
 def main() -> None:
     options = arguments()
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(0)
-    model = NETWORKS[options.model]()
-    check_agreement(model, options)
-
-    peer = Peer(model, options)
-    rounds = []
-    for number in range(options.rounds):
-        # Alternating which side goes first cancels a machine that slows down or speeds up evenly.
-        sides = [("multipath", lambda: ours(options)), ("pytorch", peer.run)]
-        timed = {name: run() for name, run in (sides if number % 2 == 0 else reversed(sides))}
-        rounds.append(timed)
-        if not options.json:
-            show_round(number, timed)
-    report(rounds, options)
+    with tempfile.TemporaryDirectory() as folder:
+        weights = Path(folder) / "weights.safetensors"
+        mp_train(options, "weights", options.model, weights)
+        apart = check_agreement(weights, options)
+        say(options, f"logits agree to {apart:.1e}")
+        sides = {"multipath": ours(options)}
+        for name in options.sides:
+            sides[name] = theirs(name, weights, options)
+            say(options, f"{name} is ready after {sides[name].about['seconds_to_start']} s")
+        rounds = [take_turns(number, sides, options) for number in range(options.rounds)]
+        for side in sides.values():
+            side.close()
+    report(rounds, apart, options)
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", choices=sorted(NETWORKS), default="resnet20")
+    parser.add_argument("--model", default="resnet20", help="as mp-train bench takes it")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
-    parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--rounds", type=int, default=6, help="how often each side has its turn")
-    parser.add_argument("--steps", type=int, default=10, help="timed steps in a turn; the turn's figure is their median")
-    parser.add_argument("--warmup", type=int, default=2, help="untimed steps at the start of PyTorch's turn; ours has two")
+    parser.add_argument("--batch", type=positive, default=128)
+    parser.add_argument("--threads", type=positive, default=torch.get_num_threads())
+    parser.add_argument("--rounds", type=positive, default=6, help="how often each side has its turn")
+    parser.add_argument("--steps", type=positive, default=4, help="timed steps in a turn; their median counts")
+    parser.add_argument("--sides", nargs="+", choices=SIDES, default=SIDES, help="forms of PyTorch")
     parser.add_argument("--mp-train", type=Path, default=REPOSITORY / "target/release/mp-train")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     options = parser.parse_args()
     if not options.mp_train.exists():
         parser.error(f"no mp-train at {options.mp_train}: run `cargo build --release -p mp-train` or give --mp-train")
+    try:
+        build(options.model)
+    except ValueError as error:
+        parser.error(str(error))
     return options
 
 
-class Peer:
-    """The PyTorch side: one model, one optimiser and one batch for the whole run."""
+def positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
 
-    def __init__(self, model: nn.Module, options: argparse.Namespace):
-        self.options = options
-        self.model = model.to(memory_format=torch.channels_last).train()
-        groups = [{"params": [], "weight_decay": 0.0}, {"params": [], "weight_decay": 5e-4}]
-        for name, parameter in model.named_parameters():
-            decays = parameter.dim() > 1 and "bias" not in name
-            groups[decays]["params"].append(parameter)
-        self.optimiser = torch.optim.SGD(groups, lr=1e-4, momentum=0.9, nesterov=True)
-        self.images = torch.randn(options.batch, 3, 32, 32).to(memory_format=torch.channels_last)
-        self.labels = torch.randint(10, (options.batch,))
 
-    def step(self) -> None:
-        self.optimiser.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.options.precision == "bf16"):
-            logits = self.model(self.images)
-        nn.functional.cross_entropy(logits.float(), self.labels).backward()
-        self.optimiser.step()
+class Side:
+    """A process that times steps of one network when it is asked to."""
 
-    def run(self) -> float:
-        for _ in range(self.options.warmup):
-            self.step()
-        times = []
-        for _ in range(self.options.steps):
-            start = time.perf_counter()
-            self.step()
-            times.append(1e3 * (time.perf_counter() - start))
-        return statistics.median(times)
+    def __init__(self, command: list[str], environment: dict[str, str], threads: int):
+        self.command = command
+        self.process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )  # fmt: skip
+        self.about = self.answer()
+        found = {key: self.about[key] for key in ("device", "threads")}
+        if found != {"device": "cpu", "threads": threads}:
+            sys.exit(f"{' '.join(command)} runs on {found}, expected the CPU and {threads} threads")
+
+    def answer(self) -> dict:
+        line = self.process.stdout.readline()
+        if not line:
+            sys.exit(f"{' '.join(self.command)} ended with {self.process.wait()}")
+        return json.loads(line)
+
+    def turn(self, steps: int) -> float:
+        # The first step of a turn finds the caches full of another side's work.
+        self.process.stdin.write(f"1 {steps}\n")
+        self.process.stdin.flush()
+        return statistics.median(self.answer()["ms"])
+
+    def close(self) -> None:
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def surroundings(options: argparse.Namespace) -> dict[str, str]:
+    """The environment of every side: the CPU, as many threads, and no setting of the allocator that we inherited."""
+    kept = {name: value for name, value in os.environ.items() if name not in KEEP_FREED_MEMORY}
+    return kept | {"OMP_NUM_THREADS": str(options.threads), "CUDA_VISIBLE_DEVICES": ""}
+
+
+def ours(options: argparse.Namespace) -> Side:
+    command = [options.mp_train, "bench", options.model, "--turns", "--train", "--precision", options.precision]
+    command += ["--batch", options.batch, "--threads", options.threads]
+    return Side([str(word) for word in command], surroundings(options), options.threads)
+
+
+def theirs(name: str, weights: Path, options: argparse.Namespace) -> Side:
+    form, _, malloc = name.partition("+")
+    command = [sys.executable, Path(__file__).with_name("worker.py"), options.model, weights]
+    command += ["--precision", options.precision, "--batch", options.batch, "--threads", options.threads]
+    command += ["--compile"] if form == "compile" else []
+    environment = surroundings(options) | (KEEP_FREED_MEMORY if malloc else {})
+    return Side([str(word) for word in command], environment, options.threads)
+
+
+def take_turns(number: int, sides: dict[str, Side], options: argparse.Namespace) -> dict[str, float]:
+    # Another side begins each time: a machine that slows down or speeds up evenly favours none.
+    names = list(sides)
+    first = number % len(names)
+    timed = {name: sides[name].turn(options.steps) for name in names[first:] + names[:first]}
+    say(options, f"round {number + 1}: " + ", ".join(f"{name} {timed[name]:.1f} ms" for name in names))
+    return timed
 
 
 def mp_train(options: argparse.Namespace, *words: str | Path) -> str:
-    """Runs mp-train on the CPU with as many threads as PyTorch has here; gives what it printed."""
-    environment = os.environ | {"OMP_NUM_THREADS": str(options.threads), "CUDA_VISIBLE_DEVICES": ""}
+    """Runs mp-train; gives what it printed."""
     command = [str(options.mp_train), *map(str, words)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, env=surroundings(options), capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"{' '.join(command)} ended with {done.returncode}: {done.stderr.strip()}")
     return done.stdout
 
 
-def ours(options: argparse.Namespace) -> float:
-    printed = mp_train(
-        options, "bench", options.model, "--json", "--train", "--precision", options.precision,
-        "--batch", options.batch, "--threads", options.threads, "--rounds", options.steps,
-    )  # fmt: skip
-    found = json.loads(printed)
-    asked = {"device": "cpu", "threads": options.threads, "batch": options.batch, "mode": "train"}
-    asked["precision"] = options.precision
-    differing = {key: (found[key], value) for key, value in asked.items() if found[key] != value}
-    if differing:
-        sys.exit(f"mp-train did not measure what PyTorch does (found, asked): {differing}")
-    return found["models"][0]["ms_median"]
+def check_agreement(weights: Path, options: argparse.Namespace) -> float:
+    """The same weights and images through both sides in evaluation mode: what is timed is the same network.
 
-
-def check_agreement(model: nn.Module, options: argparse.Namespace) -> None:
-    """The same weights and images through both sides in evaluation mode: what is timed is the same network."""
+    Returns by how much the logits differ, relative to the largest where that is above 1.
+    """
+    # Strict: every name and shape of ours is one of theirs, and the other way round.
+    model = build(options.model)
+    model.load_state_dict(load_file(weights))
     model.eval()
-    with tempfile.TemporaryDirectory() as folder, torch.no_grad():
-        weights, images, logits = (Path(folder) / name for name in ("w.safetensors", "images.npy", "logits.npy"))
-        # Running statistics other than 0 and 1, so that they count.
-        for name, buffer in model.named_buffers():
-            if name.endswith(("running_mean", "running_var")):
-                buffer.uniform_(0.5, 1.5)
-        save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, weights)
-        x = torch.randn(4, 3, 32, 32)
-        np.save(images, x.numpy())
-        mp_train(options, "predict", "--model", options.model, "--weights", weights, images, "--logits", logits)
-        theirs = model(x)
-        apart = (torch.from_numpy(np.load(logits)) - theirs).abs().max().item()
-    if not apart <= AGREEMENT * max(1.0, theirs.abs().max().item()):
+    images, logits, moved = (weights.with_name(name) for name in ("images.npy", "logits.npy", "moved.safetensors"))
+    torch.manual_seed(0)
+    x = torch.randn(4, 3, 32, 32)
+    np.save(images, x.numpy())
+    apart = 0.0
+    for file in (weights, moved):
+        if file == moved:
+            # Running statistics other than 0 and 1, so that they count.
+            for name, buffer in model.named_buffers():
+                if name.endswith(("running_mean", "running_var")):
+                    buffer.uniform_(0.5, 1.5)
+            save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, moved)
+        mp_train(options, "predict", "--model", options.model, "--weights", file, images, "--logits", logits)
+        with torch.no_grad():
+            expected = model(x)
+        difference = (torch.from_numpy(np.load(logits)) - expected).abs().max().item()
+        apart = max(apart, difference / max(1.0, expected.abs().max().item()))
+    if not apart <= AGREEMENT:
         sys.exit(f"{options.model} is not the same network on both sides: logits differ by {apart}")
+    return apart
 
 
-def show_round(number: int, timed: dict[str, float]) -> None:
-    ratio = timed["multipath"] / timed["pytorch"]
-    print(f"round {number + 1}: multipath {timed['multipath']:.1f} ms, pytorch {timed['pytorch']:.1f} ms, {ratio:.3f}")
+def say(options: argparse.Namespace, text: str) -> None:
+    print(text, file=sys.stderr if options.json else sys.stdout, flush=True)
 
 
-def report(rounds: list[dict[str, float]], options: argparse.Namespace) -> None:
+def report(rounds: list[dict[str, float]], apart: float, options: argparse.Namespace) -> None:
+    def summary(name: str) -> dict:
+        ratios = [r["multipath"] / r[name] for r in rounds]
+        return {"ms": statistics.median(r[name] for r in rounds), "ratio": statistics.median(ratios), "ratios": ratios}
+
     result = {
         "model": options.model,
         "precision": options.precision,
@@ -151,10 +193,9 @@ def report(rounds: list[dict[str, float]], options: argparse.Namespace) -> None:
         "threads": options.threads,
         "rounds": options.rounds,
         "steps": options.steps,
+        "logits_apart": apart,
         "multipath_ms": statistics.median(r["multipath"] for r in rounds),
-        "pytorch_ms": statistics.median(r["pytorch"] for r in rounds),
-        "ratio": statistics.median(r["multipath"] / r["pytorch"] for r in rounds),
-        "ratios": [r["multipath"] / r["pytorch"] for r in rounds],
+        "pytorch": {name: summary(name) for name in options.sides},
         "versions": {
             "mp-train": mp_train(options, "--version").strip().removeprefix("mp-train "),
             "torch": torch.__version__,
@@ -170,12 +211,16 @@ def report(rounds: list[dict[str, float]], options: argparse.Namespace) -> None:
         print(json.dumps(result))
         return
     print(
-        f"{options.model}, training step, {options.precision}, batch {options.batch}, {options.threads} threads\n"
-        f"multipath {result['multipath_ms']:.1f} ms, pytorch {result['pytorch_ms']:.1f} ms; "
-        f"multipath takes {result['ratio']:.3f} of pytorch's time (median of {options.rounds} rounds, "
-        f"{min(result['ratios']):.3f} to {max(result['ratios']):.3f})\n"
-        f"mp-train {result['versions']['mp-train']}, torch {torch.__version__}, {processor()}, {platform.platform()}"
+        f"\n{options.model}, training step, {options.precision}, batch {options.batch}, {options.threads} threads, "
+        f"median of {options.rounds} rounds\n"
+        f"multipath {result['multipath_ms']:.1f} ms"
     )
+    for name, found in result["pytorch"].items():
+        low, high = min(found["ratios"]), max(found["ratios"])
+        spread = f"({low:.3f} to {high:.3f})"
+        print(f"pytorch {name} {found['ms']:.1f} ms; multipath takes {found['ratio']:.3f} of it {spread}")
+    versions = result["versions"]
+    print(f"mp-train {versions['mp-train']}, torch {versions['torch']}, {processor()}, {platform.platform()}")
 
 
 def processor() -> str:

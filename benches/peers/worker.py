@@ -1,0 +1,81 @@
+"""One PyTorch side of `resnet20_step.py`: a process that times training steps whenever it is asked to.
+
+It speaks as `mp-train bench --turns` does. After its first steps it writes {"device", "threads", ...}; each line
+that it then reads holds two numbers, steps that are not timed and steps that are, and is answered by {"ms": [...]}.
+"""
+
+import argparse
+import json
+import sys
+import time
+
+import torch
+from networks import build
+from safetensors.torch import load_file
+from torch import nn
+
+WARM_UP = 2
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model")
+    parser.add_argument("weights")
+    parser.add_argument("--precision", choices=["fp32", "bf16"], required=True)
+    parser.add_argument("--batch", type=int, required=True)
+    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--compile", action="store_true")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+
+    start = time.perf_counter()
+    side = Side(options)
+    for _ in range(WARM_UP):
+        side.step()
+    # Compiling takes place in the first step.
+    ready = time.perf_counter() - start
+    answer({"device": "cpu", "threads": torch.get_num_threads(), "seconds_to_start": round(ready, 1)})
+    for line in sys.stdin:
+        untimed, timed = map(int, line.split())
+        for _ in range(untimed):
+            side.step()
+        answer({"ms": [side.timed() for _ in range(timed)]})
+
+
+class Side:
+    """One model, one optimiser and one batch for the whole run."""
+
+    def __init__(self, options: argparse.Namespace):
+        self.bf16 = options.precision == "bf16"
+        model = build(options.model)
+        model.load_state_dict(load_file(options.weights))
+        model = model.to(memory_format=torch.channels_last).train()
+        groups = [{"params": [], "weight_decay": 0.0}, {"params": [], "weight_decay": 5e-4}]
+        for name, parameter in model.named_parameters():
+            decays = parameter.dim() > 1 and "bias" not in name
+            groups[decays]["params"].append(parameter)
+        self.optimiser = torch.optim.SGD(groups, lr=1e-4, momentum=0.9, nesterov=True)
+        self.model = torch.compile(model) if options.compile else model
+        self.images = torch.randn(options.batch, 3, 32, 32).to(memory_format=torch.channels_last)
+        self.labels = torch.randint(10, (options.batch,))
+
+    def step(self) -> None:
+        self.optimiser.zero_grad(set_to_none=True)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+            logits = self.model(self.images)
+        nn.functional.cross_entropy(logits.float(), self.labels).backward()
+        self.optimiser.step()
+
+    def timed(self) -> float:
+        start = time.perf_counter()
+        self.step()
+        return 1e3 * (time.perf_counter() - start)
+
+
+def answer(value: dict) -> None:
+    print(json.dumps(value), flush=True)
+
+
+if __name__ == "__main__":
+    main()
