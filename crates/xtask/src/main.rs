@@ -1,5 +1,6 @@
 //! Project tasks, run as `cargo xtask COMMAND` from anywhere in the clone.
 
+mod bench;
 mod cache;
 mod cargo;
 mod failure;
@@ -19,6 +20,8 @@ cargo xtask COMMAND
 
   quickstart  fetch libtorch and Fashion-MNIST, train a small routed network, evaluate it (about ten minutes)
   test        all that CI runs: format, lints, documentation, benches, examples, doc tests, tests
+  bench       time routed, unrouted and widened networks in turns, and write docs/src/performance.md;
+              --check fails where a ratio is over its bound, --rounds N, --peers PYTHON compares with PyTorch
   libtorch    fetch libtorch if it is not there, and print its folder
   help        print this
 
@@ -30,6 +33,7 @@ your python3; then nothing is fetched.";
 enum Task {
     Quickstart,
     Test,
+    Bench(bench::Options),
     Libtorch,
     Help,
 }
@@ -46,13 +50,14 @@ fn main() -> ExitCode {
 }
 
 fn parse(arguments: &[String]) -> Result<Task, Failure> {
-    let commands = "quickstart, test, libtorch, help";
+    let commands = "quickstart, test, bench, libtorch, help";
     let Some((name, rest)) = arguments.split_first() else {
         return Err(Failure::setup(format!("no command given: `cargo xtask` takes one of {commands}")));
     };
     let task = match name.as_str() {
         "quickstart" => Task::Quickstart,
         "test" => Task::Test,
+        "bench" => return bench::Options::parse(rest).map(Task::Bench),
         "libtorch" => Task::Libtorch,
         "help" | "-h" | "--help" => Task::Help,
         _ => return Err(Failure::setup(format!("unknown command `{name}`: `cargo xtask` takes one of {commands}"))),
@@ -75,6 +80,7 @@ fn run(task: &Task, root: &Path) -> Result<(), Failure> {
         }
         Task::Quickstart => quickstart::run(root),
         Task::Test => suite::run(root),
+        Task::Bench(options) => bench::run(root, options),
     }
 }
 
@@ -95,17 +101,18 @@ mod tests {
 
     #[test]
     fn every_command_in_the_help_is_understood() {
-        let listed =
-            HELP.lines().filter_map(|line| line.strip_prefix("  ")).filter_map(|line| line.split_whitespace().next());
+        let commands = HELP.lines().filter_map(|line| line.strip_prefix("  ")).filter(|line| !line.starts_with(' '));
+        let listed = commands.filter_map(|line| line.split_whitespace().next());
         let tasks: Vec<Task> = listed.map(|name| parse_line(name).expect(name)).collect();
-        assert_eq!(tasks, [Task::Quickstart, Task::Test, Task::Libtorch, Task::Help]);
+        let bench = Task::Bench(bench::Options::parse(&[]).expect("no options needed"));
+        assert_eq!(tasks, [Task::Quickstart, Task::Test, bench, Task::Libtorch, Task::Help]);
     }
 
     #[test]
     fn bad_usage_is_one_line_and_exit_code_two() {
         for (line, message) in [
-            ("", "no command given: `cargo xtask` takes one of quickstart, test, libtorch, help"),
-            ("tset", "unknown command `tset`: `cargo xtask` takes one of quickstart, test, libtorch, help"),
+            ("", "no command given: `cargo xtask` takes one of quickstart, test, bench, libtorch, help"),
+            ("tset", "unknown command `tset`: `cargo xtask` takes one of quickstart, test, bench, libtorch, help"),
             ("test --all", "`cargo xtask test` takes no arguments, found `--all`"),
         ] {
             let failure = parse_line(line).unwrap_err();
