@@ -17,6 +17,36 @@ use mp_train::{Error, RunFolder, checkpoint};
 const NO_CACHE: &str = "no cache: digits are built in";
 
 #[test]
+fn measured_ways_of_computing_paths_are_kept_with_the_run() {
+    let root = tempfile::tempdir().unwrap();
+    let (out, cache) = (root.path().join("run"), root.path().join("cache"));
+    let train = |start, epochs: &str| {
+        let recipe = recipe(&["train.tune_paths=true", epochs]);
+        run::train(&recipe, &out, start, &cache, &mut (), &AtomicBool::new(true)).unwrap()
+    };
+    let chosen = |folder: &RunFolder| {
+        checkpoint::Checkpoint::load(&checkpoint::last(&folder.checkpoints()))
+            .unwrap()
+            .header
+            .identity
+            .routing
+            .execution
+    };
+    let begun = train(Start::New, "train.epochs=1");
+    assert!(!begun.complete);
+    let first = chosen(&begun.folder);
+    // Times that would choose otherwise: the run goes on as it began.
+    let table = cache.join("path-execution.json");
+    let text = std::fs::read_to_string(&table).unwrap();
+    assert!(text.contains("separate") && text.contains("stacked"), "{text}");
+    std::fs::remove_file(&table).unwrap();
+    let resumed = train(Start::Resume, "train.epochs=1");
+    assert_eq!(chosen(&resumed.folder), first);
+    assert!(!table.exists(), "a run that goes on measures nothing");
+    assert!(begun.folder.recipe().unwrap().model.routing.execution.is_empty());
+}
+
+#[test]
 fn a_small_network_learns_digits_and_the_summary_says_so() {
     let (_root, folder) = trained(&["train.epochs=6", "data.limit=0", "optimiser.lr=0.01"]);
     let summary = folder.summary().unwrap().unwrap();

@@ -229,6 +229,7 @@ Examples:
   mp-train bench resnet20_x3 resnet20_x3_cc --precision bf16 --batch 64 --json
   mp-train bench resnet20_x3 resnet20_x3_cc resnet20_x3_cc@positions=blocks
   mp-train bench resnet20_x3_cc@positions=blocks --precision bf16 --profile
+  mp-train bench resnet20_x3_cc --precision bf16 --explain
 
 A model is NAME, or NAME@KEY=VALUE with a key of a recipe's model.routing; more may follow: NAME@KEY=VALUE@KEY=VALUE.
 Each round times every model once, so that all of them meet the same state of the machine. The first rounds are not counted.")]
@@ -260,8 +261,13 @@ pub(crate) struct Bench {
     /// Show the time of each kind of op in place of the comparison
     #[arg(long, conflicts_with = "peak")]
     pub(crate) profile: bool,
+    /// Show, layer by layer, which way of computing the parallel paths is the quickest here; measured once a machine
+    #[arg(long, conflicts_with_all = ["peak", "profile", "forward"])]
+    pub(crate) explain: bool,
+    #[command(flatten)]
+    pub(crate) data_dir: DataDir,
     /// Take turns with another program: see benches/peers
-    #[arg(long, conflicts_with_all = ["peak", "profile", "json"], hide = true)]
+    #[arg(long, conflicts_with_all = ["peak", "profile", "explain", "json"], hide = true)]
     pub(crate) turns: bool,
     /// Print JSON
     #[arg(long)]
