@@ -2,7 +2,7 @@
 //!
 //! Times are kept in one file beside the downloaded data sets, so that a shape is measured once a machine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -102,16 +102,19 @@ pub fn explain(tuning: &Tuning, cache: &Path, layer_done: &mut dyn FnMut(usize))
         tch::set_num_threads(*threads as i32);
     }
     let mut table = Table::open(cache)?;
+    // A network has many layers of one shape: measured once, but not earlier.
+    let mut measured = BTreeSet::new();
     let mut explained = Vec::with_capacity(layers.len());
     for (done, layer) in layers.iter().enumerate() {
         let key = key(layer, *precision, *batch, device);
         let known = table.times.get(&key).cloned();
-        let cached = known.is_some();
+        let cached = known.is_some() && !measured.contains(&key);
         let ms = match known {
             Some(ms) => ms,
             None => {
                 let ms = measure(layer, *precision, *batch as i64, device)?;
-                table.times.insert(key, ms.clone());
+                table.times.insert(key.clone(), ms.clone());
+                measured.insert(key);
                 ms
             }
         };
