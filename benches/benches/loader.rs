@@ -4,38 +4,36 @@ use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use mp_benches::configuration;
-use mp_data::{AugmentConfig, Dataset, Image, ImageShape, Images, Loader, LoaderConfig, Pipeline};
+use mp_data::{
+    Dataset, Flip, Image, ImageShape, Images, Loader, LoaderConfig, PadCrop, PadMode, Pipeline, Scratch, Transform,
+};
 
 const BATCH: usize = 128;
 const BATCHES: usize = 16;
 const SHAPE: ImageShape = ImageShape { channels: 3, height: 32, width: 32 };
 const MEAN: [f32; 3] = [0.49, 0.48, 0.45];
 const STD: [f32; 3] = [0.25, 0.24, 0.26];
-const PAD_CROP: AugmentConfig = AugmentConfig { pad: 4, flip: false, cutout: 0 };
-const FLIP: AugmentConfig = AugmentConfig { pad: 0, flip: true, cutout: 0 };
-const BOTH: AugmentConfig = AugmentConfig { pad: 4, flip: true, cutout: 0 };
+const PAD_CROP: Transform = Transform::PadCrop(PadCrop { pad: 4, mode: PadMode::Zero });
+const FLIP: Transform = Transform::Flip(Flip { alternating: false });
 
 fn loader(criterion: &mut Criterion) {
     let images = Arc::new(images());
     let mut group = criterion.benchmark_group("loader");
 
     group.throughput(Throughput::Elements(BATCH as u64));
-    let mut out = vec![0.0; SHAPE.len()];
+    let (mut buffer, mut scratch, mut out) = (Image::empty(), Scratch::new(), vec![0.0; SHAPE.len()]);
     // Normalising is part of each: it is what turns bytes into floats.
-    for (name, augment) in
-        [("normalise", None), ("pad-crop", Some(PAD_CROP)), ("flip", Some(FLIP)), ("pad-crop-flip", Some(BOTH))]
+    for (name, transforms) in
+        [("normalise", &[][..]), ("pad-crop", &[PAD_CROP]), ("flip", &[FLIP]), ("pad-crop-flip", &[PAD_CROP, FLIP])]
     {
-        let pipeline = Pipeline::new(SHAPE, augment, &MEAN, &STD, 0).expect("settings that fit the images");
+        let size = Some((SHAPE.height, SHAPE.width));
+        let pipeline = Pipeline::new(SHAPE.channels, size, transforms, (&MEAN, &STD), 0).expect("settings that fit");
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
-                (0..BATCH).for_each(|index| {
-                    pipeline.apply(
-                        images.image(index, &mut Image::empty()).expect("pixels in memory").pixels(),
-                        0,
-                        index,
-                        &mut out,
-                    )
-                })
+                for index in 0..BATCH {
+                    let image = images.image(index, &mut buffer).expect("pixels in memory");
+                    pipeline.apply(image, 0, index, &mut scratch, &mut out);
+                }
             });
         });
     }
@@ -43,7 +41,7 @@ fn loader(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements((BATCHES * BATCH) as u64));
     for (threads, name) in [(1, "one thread"), (2, "two threads")] {
         let config = LoaderConfig {
-            augment: Some(BOTH),
+            transforms: vec![PAD_CROP, FLIP],
             mean: MEAN.to_vec(),
             std: STD.to_vec(),
             threads,

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use mp_data::{AugmentConfig, Dataset, Holdout, Image, Loader, LoaderConfig, holdout, inspect, open};
+use mp_data::{Dataset, Holdout, Image, Loader, LoaderConfig, PadCrop, PadMode, Transform, holdout, inspect, open};
 
 fn main() -> Result<(), mp_data::Error> {
     let digits = open("digits", Path::new("datasets"))?;
@@ -17,7 +17,7 @@ fn main() -> Result<(), mp_data::Error> {
     let train: Arc<dyn Dataset> = Arc::new(train);
     let config = LoaderConfig {
         batch_size: 64,
-        augment: Some(AugmentConfig { pad: 2, flip: false, cutout: 0 }),
+        transforms: vec![Transform::PadCrop(PadCrop { pad: 2, mode: PadMode::Zero })],
         ..LoaderConfig::default()
     };
     let loader = Loader::new(Arc::clone(&train), config)?;

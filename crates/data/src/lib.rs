@@ -3,19 +3,19 @@
 //! - A [`Dataset`] is labelled images, addressed by position. [`open`] reads one by its name (`digits`,
 //!   `fashion-mnist`, `mnist`, `cifar10`, `cifar100`) or by the path of its folder and gives its [`Splits`].
 //!   [`fetch`] downloads a known one, [`inspect`] tells what is in it.
-//! - A [`Pipeline`] augments and normalises one image: a pure function of seed, epoch and position.
+//! - A [`Pipeline`] makes [`Transform`]s to one image and normalises it: a pure function of seed, epoch and position.
 //! - A [`Loader`] serves a data set epoch by epoch as [`Batch`]es, prepared on threads of its own.
 //!
 //! Nothing here knows about tensors: a batch is `[B, H, W, C]` floats and `[B]` labels in `ndarray`s.
 //!
 //! ```
 //! use std::path::Path;
-//! use mp_data::{AugmentConfig, Loader, LoaderConfig, open};
+//! use mp_data::{Loader, LoaderConfig, PadCrop, PadMode, Transform, open};
 //!
 //! let digits = open("digits", Path::new("unused: digits are built in"))?;
 //! let config = LoaderConfig {
 //!     batch_size: 64,
-//!     augment: Some(AugmentConfig { pad: 1, flip: false, cutout: 0 }),
+//!     transforms: vec![Transform::PadCrop(PadCrop { pad: 1, mode: PadMode::Zero })],
 //!     mean: digits.mean,
 //!     std: digits.std,
 //!     ..LoaderConfig::default()
@@ -53,4 +53,7 @@ pub use manifest::{Content, Download, Limits, Manifest, Source, Tree};
 pub use open::{Splits, open};
 pub use statistics::Statistics;
 pub use subset::{Holdout, Subset, holdout};
-pub use transform::{AugmentConfig, Pipeline};
+pub use transform::{
+    AugmentConfig, CentreCrop, CropRange, Cutout, Flip, FlipRule, Interpolation, PadCrop, PadMode, Pipeline,
+    RandomResizedCrop, Resize, Scratch, Transform, centred,
+};

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::random::{Purpose, generator};
-use crate::{AugmentConfig, Dataset, Error, Image, Pipeline};
+use crate::{Dataset, Error, Image, ImageShape, Pipeline, Scratch, Transform};
 
 /// How a data set is turned into batches.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -23,10 +23,10 @@ pub struct LoaderConfig {
     pub shuffle: bool,
     /// Whether to leave out the last batch of an epoch when it is not full.
     pub drop_last: bool,
-    /// Decides, together with the epoch, the order and every augmentation.
+    /// Decides, together with the epoch, the order and every random change.
     pub seed: u64,
-    /// Augmentation; `None` for evaluation.
-    pub augment: Option<AugmentConfig>,
+    /// What is done to each image before it is normalised; nothing by default.
+    pub transforms: Vec<Transform>,
     /// Channel means; empty, with an empty `std`, to only scale pixels to 0..1.
     pub mean: Vec<f32>,
     /// Channel deviations.
@@ -44,7 +44,7 @@ impl Default for LoaderConfig {
             shuffle: true,
             drop_last: false,
             seed: 0,
-            augment: None,
+            transforms: Vec::new(),
             mean: Vec::new(),
             std: Vec::new(),
             threads: 1,
@@ -109,10 +109,9 @@ impl Loader {
                 if config.drop_last { config.batch_size } else { 1 }
             )));
         }
-        let shape = dataset.shape().ok_or_else(|| {
-            Error::Config(format!("`{}` has images of several sizes: expected images of one size", dataset.name()))
-        })?;
-        let pipeline = Pipeline::new(shape, config.augment, &config.mean, &config.std, config.seed)?;
+        let size = dataset.shape().map(|shape| (shape.height, shape.width));
+        let statistics = (&config.mean[..], &config.std[..]);
+        let pipeline = Pipeline::new(dataset.channels(), size, &config.transforms, statistics, config.seed)?;
         let pool = match config.threads {
             1 => None,
             threads => {
@@ -184,24 +183,23 @@ impl Shared {
     }
 
     fn batch(&self, epoch: u64, indices: &[usize], mut buffer: Vec<f32>) -> Result<Batch, Error> {
-        let shape = self.pipeline.shape();
+        let shape = self.pipeline.output_shape();
         buffer.resize(indices.len() * shape.len(), 0.0);
-        let one = |decoded: &mut Image, (out, &index): (&mut [f32], &usize)| {
+        let one = |(decoded, scratch): &mut (Image, Scratch), (out, &index): (&mut [f32], &usize)| {
             let image = self.dataset.image(index, decoded)?;
-            if image.shape() != shape {
-                return Err(self.inconsistent(index, shape.to_string(), image.shape()));
-            }
-            self.pipeline.apply(image.pixels(), epoch, index, out);
+            self.check(index, image.shape())?;
+            self.pipeline.apply(image, epoch, index, scratch, out);
             Ok(())
         };
+        let memory = || (Image::empty(), Scratch::new());
         match &self.pool {
             None => {
-                let mut decoded = Image::empty();
-                buffer.chunks_exact_mut(shape.len()).zip(indices).try_for_each(|pair| one(&mut decoded, pair))?;
+                let mut memory = memory();
+                buffer.chunks_exact_mut(shape.len()).zip(indices).try_for_each(|pair| one(&mut memory, pair))?;
             }
             Some(pool) => pool.install(|| {
                 let images = buffer.par_chunks_exact_mut(shape.len()).zip(indices).with_min_len(8);
-                images.try_for_each_init(Image::empty, one)
+                images.try_for_each_init(memory, one)
             })?,
         }
 
@@ -214,6 +212,18 @@ impl Shared {
         let images = Array4::from_shape_vec((indices.len(), shape.height, shape.width, shape.channels), buffer)
             .map_err(|error| Error::Worker(error.to_string()))?;
         Ok(Batch { images, labels, indices: indices.to_vec() })
+    }
+
+    /// Fails for an image that is not what the data set promised.
+    fn check(&self, index: usize, found: ImageShape) -> Result<(), Error> {
+        let channels = self.dataset.channels();
+        match self.dataset.shape() {
+            Some(shape) if shape != found => Err(self.inconsistent(index, shape.to_string(), found)),
+            None if found.channels != channels || found.is_empty() => {
+                Err(self.inconsistent(index, format!("at least one pixel of {channels} channels"), found))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn inconsistent(&self, index: usize, expected: String, found: impl ToString) -> Error {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mp_data::{
-    AugmentConfig, Batch, Dataset, Error, Image, ImageShape, ImageView, Loader, LoaderConfig, Pipeline, open,
+    Batch, Cutout, Dataset, Error, Flip, Image, ImageShape, ImageView, Loader, LoaderConfig, PadCrop, PadMode,
+    Pipeline, Scratch, Transform, open,
 };
 
 fn digits() -> Arc<dyn Dataset> {
@@ -16,7 +17,11 @@ fn digits() -> Arc<dyn Dataset> {
 fn config() -> LoaderConfig {
     LoaderConfig {
         batch_size: 50,
-        augment: Some(AugmentConfig { pad: 2, flip: true, cutout: 3 }),
+        transforms: vec![
+            Transform::PadCrop(PadCrop { pad: 2, mode: PadMode::Zero }),
+            Transform::Flip(Flip::default()),
+            Transform::Cutout(Cutout { size: 3 }),
+        ],
         mean: vec![0.5],
         std: vec![0.25],
         seed: 3,
@@ -48,13 +53,14 @@ fn an_epoch_serves_every_image_once() {
 fn labels_and_pixels_belong_to_their_image() {
     let digits = digits();
     let config = config();
-    let pipeline =
-        Pipeline::new(digits.shape().unwrap(), config.augment, &config.mean, &config.std, config.seed).unwrap();
+    let statistics = (&config.mean[..], &config.std[..]);
+    let pipeline = Pipeline::new(1, Some((8, 8)), &config.transforms, statistics, config.seed).unwrap();
+    let (mut buffer, mut scratch) = (Image::empty(), Scratch::new());
     let mut expected = vec![0.0; 64];
     for batch in epoch(config, 5, 0) {
         for ((image, &label), &index) in batch.images.outer_iter().zip(&batch.labels).zip(&batch.indices) {
             assert_eq!(label, digits.label(index) as i64);
-            pipeline.apply(digits.image(index, &mut Image::empty()).unwrap().pixels(), 5, index, &mut expected);
+            pipeline.apply(digits.image(index, &mut buffer).unwrap(), 5, index, &mut scratch, &mut expected);
             assert_eq!(image.as_slice().unwrap(), expected);
         }
     }

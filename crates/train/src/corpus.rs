@@ -96,7 +96,7 @@ impl Corpus {
         let config = LoaderConfig {
             shuffle: true,
             drop_last: self.train.len() >= recipe.train.batch_size,
-            augment: Some(recipe.data.augment),
+            transforms: recipe.data.augment.transforms(self.size(), None),
             ..self.loader_config(recipe)
         };
         Ok(Loader::new(Arc::clone(&self.train), config)?)
@@ -119,8 +119,12 @@ impl Corpus {
     }
 
     fn plain_loader(&self, images: &Arc<dyn Dataset>, recipe: &Recipe) -> Result<Loader, Error> {
-        let config = LoaderConfig { shuffle: false, drop_last: false, augment: None, ..self.loader_config(recipe) };
+        let config = LoaderConfig { shuffle: false, drop_last: false, ..self.loader_config(recipe) };
         Ok(Loader::new(Arc::clone(images), config)?)
+    }
+
+    fn size(&self) -> Option<(usize, usize)> {
+        Some((self.shape.height, self.shape.width))
     }
 
     fn loader_config(&self, recipe: &Recipe) -> LoaderConfig {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use fast_image_resize::images::Image;
 use fast_image_resize::{PixelType, Resizer};
-use mp_data::{ImageShape, Pipeline};
+use mp_data::{ImageShape, ImageView, Pipeline, Scratch};
 use mp_nn::Mode;
 use ndarray::{ArrayD, ArrayView4};
 use ndarray_npy::{ViewNpyError, ViewNpyExt, WriteNpyExt};
@@ -148,10 +148,12 @@ fn normalise(pixels: &[u8], identity: &Identity) -> Result<Tensor, Error> {
         height: identity.size as usize,
         width: identity.size as usize,
     };
-    let pipeline = Pipeline::new(shape, None, &identity.mean, &identity.std, 0)?;
+    let (size, statistics) = ((shape.height, shape.width), (&identity.mean[..], &identity.std[..]));
+    let pipeline = Pipeline::new(shape.channels, Some(size), &[], statistics, 0)?;
+    let mut scratch = Scratch::new();
     let mut values = vec![0.0_f32; pixels.len()];
     for (index, (image, out)) in pixels.chunks(shape.len()).zip(values.chunks_mut(shape.len())).enumerate() {
-        pipeline.apply(image, 0, index, out);
+        pipeline.apply(ImageView::new(shape, image), 0, index, &mut scratch, out);
     }
     let (size, channels) = (identity.size, identity.channels);
     Ok(Tensor::from_slice(&values).view([-1, size, size, channels]).permute([0, 3, 1, 2]))

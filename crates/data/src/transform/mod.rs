@@ -1,70 +1,96 @@
 //! From the bytes of an image to the values a network sees.
 
-mod augment;
+mod canvas;
+mod config;
+mod crop;
+mod erase;
+mod flip;
 mod normalise;
-
-pub use augment::AugmentConfig;
+mod pad_crop;
+mod pipeline;
+mod resize;
 
 use crate::{Error, ImageShape};
-use augment::Draw;
-use normalise::Normalise;
 
-/// Augments and normalises images of one shape.
+pub use canvas::Scratch;
+pub use config::{AugmentConfig, CropRange, FlipRule, centred};
+pub use crop::RandomResizedCrop;
+pub use erase::Cutout;
+pub use flip::Flip;
+pub use pad_crop::{PadCrop, PadMode};
+pub use pipeline::Pipeline;
+pub use resize::{CentreCrop, Interpolation, Resize};
+
+use crate::random::Moment;
+use canvas::Canvas;
+
+/// One change to an image. In a list, as [`Pipeline::new`] takes, they are made in that order.
 ///
-/// What happens to an image is a pure function of its pixels, the settings, the seed, the epoch and the image's position.
-#[derive(Debug, Clone)]
-pub struct Pipeline {
-    shape: ImageShape,
-    normalise: Normalise,
-    augment: Option<AugmentConfig>,
-    seed: u64,
+/// As TOML, each is a table that names its `kind`: `{ kind = "random_resized_crop", size = 112 }`.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Transform {
+    /// A random part, resized.
+    RandomResizedCrop(RandomResizedCrop),
+    /// The whole image, resized.
+    Resize(Resize),
+    /// The middle.
+    CentreCrop(CentreCrop),
+    /// A window of the old size in a padded image.
+    PadCrop(PadCrop),
+    /// Left and right exchanged.
+    Flip(Flip),
+    /// A square set to the mean colour.
+    Cutout(Cutout),
 }
 
-impl Pipeline {
-    /// Without `augment`, images are only normalised. Empty `mean` and `std` scale pixels to 0..1 and do nothing else.
-    ///
-    /// # Errors
-    /// [`Error::Config`] if the statistics are not one finite mean and one positive deviation per channel, or the
-    /// augmentation does not fit into the image.
-    pub fn new(
-        shape: ImageShape,
-        augment: Option<AugmentConfig>,
-        mean: &[f32],
-        std: &[f32],
-        seed: u64,
-    ) -> Result<Self, Error> {
-        if let Some(augment) = &augment {
-            augment.check(shape)?;
-        }
-        let augment = augment.filter(|augment| *augment != AugmentConfig::default());
-        Ok(Self { shape, normalise: Normalise::new(shape.channels, mean, std)?, augment, seed })
-    }
+/// What a change is made to.
+enum Act<'a> {
+    /// The bytes of the image.
+    Pixels(&'a dyn Change),
+    /// The normalised values.
+    Values(&'a dyn Erase),
+}
 
-    /// The size of the images that go in and come out.
-    pub fn shape(&self) -> ImageShape {
-        self.shape
-    }
+/// The height and width of images; `None` where they differ from image to image.
+type Size = Option<(usize, usize)>;
 
-    /// Writes one image, `[H, W, C]` in and out; `index` is its position in the data set.
-    ///
-    /// # Panics
-    /// If `pixels` or `out` are not of the length of the shape.
-    pub fn apply(&self, pixels: &[u8], epoch: u64, index: usize, out: &mut [f32]) {
-        assert!(
-            pixels.len() == self.shape.len() && out.len() == self.shape.len(),
-            "an image of {} has {} values, not {} in and {} out",
-            self.shape,
-            self.shape.len(),
-            pixels.len(),
-            out.len()
-        );
-        match &self.augment {
-            None => self.normalise.run(pixels, out),
-            Some(augment) => {
-                let draw = Draw::new(augment, self.shape, self.seed, epoch, index);
-                draw.crop_and_flip(pixels, self.shape, &self.normalise, out);
-                draw.cut_out(self.shape, out);
-            }
+/// A change to the bytes of an image.
+trait Change {
+    /// Fails for parameters that cannot work with images of this size; the size that comes out.
+    fn check(&self, channels: usize, size: Size) -> Result<Size, Error>;
+
+    fn apply(&self, canvas: &mut Canvas<'_>, moment: Moment);
+}
+
+/// A change to normalised values, where 0 is the mean colour.
+trait Erase {
+    fn check(&self, shape: ImageShape) -> Result<(), Error>;
+
+    fn apply(&self, shape: ImageShape, moment: Moment, out: &mut [f32]);
+}
+
+impl Transform {
+    fn act(&self) -> Act<'_> {
+        match self {
+            Self::RandomResizedCrop(change) => Act::Pixels(change),
+            Self::Resize(change) => Act::Pixels(change),
+            Self::CentreCrop(change) => Act::Pixels(change),
+            Self::PadCrop(change) => Act::Pixels(change),
+            Self::Flip(change) => Act::Pixels(change),
+            Self::Cutout(erase) => Act::Values(erase),
         }
     }
+}
+
+/// Fails with one line that names the key, its value and what was expected.
+fn ensure(valid: bool, key: &str, value: impl std::fmt::Debug, expected: impl std::fmt::Display) -> Result<(), Error> {
+    if valid { Ok(()) } else { Err(Error::Config(format!("augment.{key} is {value:?}: expected {expected}"))) }
+}
+
+/// Fails unless `low <= high` both lie between the bounds.
+fn ensure_range(key: &str, [low, high]: [f64; 2], bounds: [f64; 2]) -> Result<(), Error> {
+    let valid = bounds[0] <= low && low <= high && high <= bounds[1];
+    ensure(valid, key, [low, high], format_args!("[low, high] between {} and {}", bounds[0], bounds[1]))
 }

@@ -1,5 +1,6 @@
 //! Bytes to floats: `(byte / 255 - mean) / std`, looked up in a table.
 
+use super::pad_crop::Writer;
 use crate::Error;
 
 /// One table of 256 values per channel: the same bits as the formula, at the cost of a load.
@@ -29,8 +30,15 @@ impl Normalise {
         Ok(Self { tables: mean.iter().zip(std).map(table).collect() })
     }
 
-    /// Normalises whole pixels, `[.., C]`.
-    pub(super) fn run(&self, pixels: &[u8], out: &mut [f32]) {
+    fn pixel(&self, pixel: &[u8], out: &mut [f32]) {
+        for ((out, &byte), table) in out.iter_mut().zip(pixel).zip(&self.tables) {
+            *out = table[usize::from(byte)];
+        }
+    }
+}
+
+impl Writer<f32> for Normalise {
+    fn run(&self, pixels: &[u8], out: &mut [f32]) {
         match &self.tables[..] {
             [grey] => pixels.iter().zip(out).for_each(|(&byte, out)| *out = grey[usize::from(byte)]),
             [red, green, blue] => {
@@ -46,8 +54,7 @@ impl Normalise {
         }
     }
 
-    /// Normalises whole pixels and turns their order round.
-    pub(super) fn run_mirrored(&self, pixels: &[u8], out: &mut [f32]) {
+    fn run_mirrored(&self, pixels: &[u8], out: &mut [f32]) {
         match &self.tables[..] {
             [grey] => pixels.iter().rev().zip(out).for_each(|(&byte, out)| *out = grey[usize::from(byte)]),
             [red, green, blue] => {
@@ -63,16 +70,9 @@ impl Normalise {
         }
     }
 
-    /// Fills whole pixels with what black becomes.
-    pub(super) fn fill_black(&self, out: &mut [f32]) {
+    fn fill_black(&self, out: &mut [f32]) {
         for pixel in out.chunks_exact_mut(self.tables.len()) {
             pixel.iter_mut().zip(&self.tables).for_each(|(out, table)| *out = table[0]);
-        }
-    }
-
-    fn pixel(&self, pixel: &[u8], out: &mut [f32]) {
-        for ((out, &byte), table) in out.iter_mut().zip(pixel).zip(&self.tables) {
-            *out = table[usize::from(byte)];
         }
     }
 }

@@ -86,7 +86,7 @@ mod tests {
             resolve(&["schedule.name=step", "schedule.milestones=[2, 4.5]", "data.augment.flip=true"]).unwrap();
         assert_eq!(recipe.schedule.name, ScheduleName::Step);
         assert_eq!(recipe.schedule.milestones, [2.0, 4.5]);
-        assert!(recipe.data.augment.flip);
+        assert_eq!(recipe.data.augment.flip, mp_data::FlipRule::Random);
     }
 
     #[test]
