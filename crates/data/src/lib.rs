@@ -54,6 +54,7 @@ pub use open::{Splits, open};
 pub use statistics::Statistics;
 pub use subset::{Holdout, Subset, holdout};
 pub use transform::{
-    AugmentConfig, CentreCrop, CropRange, Cutout, Flip, FlipRule, Interpolation, PadCrop, PadMode, Pipeline,
-    RandomResizedCrop, Resize, Scratch, Transform, centred,
+    AugMix, AugmentConfig, AutoAugment, BatchMix, CentreCrop, ColourJitter, CropRange, CutMix, Cutout, Fill, Flip,
+    FlipRule, GaussianBlur, Greyscale, Interpolation, Mixup, PadCrop, PadMode, Pipeline, Policy, RandAugment,
+    RandomErasing, RandomResizedCrop, Resize, Sampling, Scratch, Transform, TrivialAugment, centred,
 };

@@ -2,6 +2,7 @@
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use sha2::{Digest, Sha256};
 
 /// What the numbers decide; two purposes never share a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +19,24 @@ pub(crate) enum Purpose {
     Cutout = 6,
     /// Which part of an image is cut out and resized.
     ResizedCrop = 7,
+    /// Whether and where a rectangle is hidden.
+    RandomErasing = 8,
+    /// How colours change.
+    ColourJitter = 9,
+    /// Whether colour is taken away.
+    Greyscale = 10,
+    /// Whether and how much an image is smoothed.
+    GaussianBlur = 11,
+    /// Which operations a policy makes.
+    RandAugment = 12,
+    /// The same.
+    TrivialAugment = 13,
+    /// The same.
+    AutoAugment = 14,
+    /// Which operations are made in which chain, and how they are weighted.
+    AugMix = 15,
+    /// How images of a batch are mixed.
+    BatchMix = 16,
 }
 
 /// A generator keyed by seed, epoch and image, so that neither threads nor a restart can change what it gives.
@@ -47,6 +66,16 @@ impl Moment {
     pub(crate) fn lasting_generator(&self, purpose: Purpose) -> ChaCha8Rng {
         Self { epoch: 0, ..*self }.generator(purpose)
     }
+}
+
+/// A generator keyed by seed, epoch and the images of a batch in their order.
+///
+/// There are too many words for a key: their SHA-256 is it.
+pub(crate) fn batch_generator(purpose: Purpose, seed: u64, epoch: u64, positions: &[usize]) -> ChaCha8Rng {
+    let mut hash = Sha256::new();
+    let words = [seed, epoch, purpose as u64].into_iter().chain(positions.iter().map(|&position| position as u64));
+    words.for_each(|word| hash.update(word.to_le_bytes()));
+    ChaCha8Rng::from_seed(hash.finalize().into())
 }
 
 fn keyed(words: [u64; 4]) -> ChaCha8Rng {

@@ -4,7 +4,10 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::crop::{default_ratio, default_scale};
-use super::{CentreCrop, Cutout, Flip, Interpolation, PadCrop, PadMode, RandomResizedCrop, Resize, Transform};
+use super::{
+    AugMix, AutoAugment, CentreCrop, ColourJitter, Cutout, Flip, GaussianBlur, Greyscale, Interpolation, PadCrop,
+    PadMode, RandAugment, RandomErasing, RandomResizedCrop, Resize, Transform, TrivialAugment,
+};
 
 /// Which random changes are made to a training image, in the order of the keys. The default is none at all.
 ///
@@ -22,8 +25,32 @@ pub struct AugmentConfig {
     pub pad_mode: PadMode,
     /// Whether, and which, images are mirrored: [`Flip`].
     pub flip: FlipRule,
+    /// Two operations of a learnt policy: [`AutoAugment`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auto_augment: Option<AutoAugment>,
+    /// Random operations at one strength: [`RandAugment`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rand_augment: Option<RandAugment>,
+    /// One random operation at a random strength: [`TrivialAugment`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trivial_augment: Option<TrivialAugment>,
+    /// A mixture of changed images: [`AugMix`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aug_mix: Option<AugMix>,
+    /// Random brightness, contrast, saturation and hue: [`ColourJitter`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub colour_jitter: Option<ColourJitter>,
+    /// Some images without colour: [`Greyscale`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub greyscale: Option<Greyscale>,
+    /// Some images smoothed: [`GaussianBlur`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gaussian_blur: Option<GaussianBlur>,
     /// Side of a square that is set to the mean colour; 0 turns it off: [`Cutout`].
     pub cutout: usize,
+    /// A random rectangle hidden in some images: [`RandomErasing`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub random_erasing: Option<RandomErasing>,
 }
 
 /// A [`RandomResizedCrop`] but for its size, which is that of all images of a recipe.
@@ -104,9 +131,17 @@ impl AugmentConfig {
             FlipRule::Never => {}
             rule => list.push(Transform::Flip(Flip { alternating: rule == FlipRule::Alternating })),
         }
+        list.extend(self.auto_augment.clone().map(Transform::AutoAugment));
+        list.extend(self.rand_augment.clone().map(Transform::RandAugment));
+        list.extend(self.trivial_augment.clone().map(Transform::TrivialAugment));
+        list.extend(self.aug_mix.clone().map(Transform::AugMix));
+        list.extend(self.colour_jitter.clone().map(Transform::ColourJitter));
+        list.extend(self.greyscale.clone().map(Transform::Greyscale));
+        list.extend(self.gaussian_blur.clone().map(Transform::GaussianBlur));
         if self.cutout > 0 {
             list.push(Transform::Cutout(Cutout { size: self.cutout }));
         }
+        list.extend(self.random_erasing.clone().map(Transform::RandomErasing));
         list
     }
 }
@@ -143,6 +178,23 @@ mod tests {
     }
 
     #[test]
+    fn every_key_gives_one_change() {
+        let text = "random_resized_crop = {}\npad = 1\nflip = true\nauto_augment = { policy = \"imagenet\" }\n\
+                    rand_augment = {}\ntrivial_augment = {}\naug_mix = {}\ncolour_jitter = {}\ngreyscale = {}\n\
+                    gaussian_blur = {}\ncutout = 1\nrandom_erasing = {}";
+        let list = parse(text).unwrap().transforms(None, Some(32));
+        let kinds = list.iter().map(|transform| match toml::Value::try_from(transform).unwrap() {
+            toml::Value::Table(table) => table["kind"].as_str().unwrap().to_owned(),
+            other => panic!("{other}"),
+        });
+        let expected = "random_resized_crop pad_crop flip auto_augment rand_augment trivial_augment aug_mix \
+                        colour_jitter greyscale gaussian_blur cutout random_erasing";
+        assert_eq!(kinds.collect::<Vec<_>>().join(" "), expected);
+        // The defaults are within their ranges.
+        crate::Pipeline::new(3, None, &list, (&[], &[]), 0).unwrap();
+    }
+
+    #[test]
     fn a_random_part_takes_the_size_of_the_recipe_or_of_the_images() {
         let config = parse("random_resized_crop = { scale = [0.5, 1.0] }").unwrap();
         let crop = |size| {
@@ -155,7 +207,12 @@ mod tests {
 
     #[test]
     fn what_is_written_reads_back() {
-        for text in ["", "pad = 4\nflip = true", "flip = \"alternating\"\n[random_resized_crop]"] {
+        for text in [
+            "",
+            "pad = 4\nflip = true",
+            "flip = \"alternating\"\n[random_resized_crop]",
+            "cutout = 3\n[auto_augment]\npolicy = \"cifar\"\n[random_erasing]\nfill = \"noise\"",
+        ] {
             let config = parse(text).unwrap();
             assert_eq!(parse(&toml::to_string(&config).unwrap()).unwrap(), config, "{text}");
         }

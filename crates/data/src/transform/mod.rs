@@ -1,24 +1,42 @@
 //! From the bytes of an image to the values a network sees.
 
+mod affine;
+mod augmix;
+mod auto_augment;
 mod canvas;
+mod colour;
 mod config;
 mod crop;
 mod erase;
+mod filter;
 mod flip;
+#[cfg(test)]
+mod golden;
+mod jitter;
+mod mix;
 mod normalise;
+mod op;
 mod pad_crop;
 mod pipeline;
+mod policy;
 mod resize;
+mod tone;
 
 use crate::{Error, ImageShape};
 
+pub use affine::Sampling;
+pub use augmix::AugMix;
+pub use auto_augment::{AutoAugment, Policy};
 pub use canvas::Scratch;
 pub use config::{AugmentConfig, CropRange, FlipRule, centred};
 pub use crop::RandomResizedCrop;
-pub use erase::Cutout;
+pub use erase::{Cutout, Fill, RandomErasing};
 pub use flip::Flip;
+pub use jitter::{ColourJitter, GaussianBlur, Greyscale};
+pub use mix::{BatchMix, CutMix, Mixup};
 pub use pad_crop::{PadCrop, PadMode};
 pub use pipeline::Pipeline;
+pub use policy::{RandAugment, TrivialAugment};
 pub use resize::{CentreCrop, Interpolation, Resize};
 
 use crate::random::Moment;
@@ -41,8 +59,24 @@ pub enum Transform {
     PadCrop(PadCrop),
     /// Left and right exchanged.
     Flip(Flip),
+    /// Random brightness, contrast, saturation and hue.
+    ColourJitter(ColourJitter),
+    /// No colour.
+    Greyscale(Greyscale),
+    /// Smoothed.
+    GaussianBlur(GaussianBlur),
+    /// Random operations at one strength.
+    RandAugment(RandAugment),
+    /// One random operation at a random strength.
+    TrivialAugment(TrivialAugment),
+    /// Two operations of a learnt policy.
+    AutoAugment(AutoAugment),
+    /// A mixture of changed images.
+    AugMix(AugMix),
     /// A square set to the mean colour.
     Cutout(Cutout),
+    /// A random rectangle hidden.
+    RandomErasing(RandomErasing),
 }
 
 /// What a change is made to.
@@ -79,7 +113,15 @@ impl Transform {
             Self::CentreCrop(change) => Act::Pixels(change),
             Self::PadCrop(change) => Act::Pixels(change),
             Self::Flip(change) => Act::Pixels(change),
+            Self::ColourJitter(change) => Act::Pixels(change),
+            Self::Greyscale(change) => Act::Pixels(change),
+            Self::GaussianBlur(change) => Act::Pixels(change),
+            Self::RandAugment(change) => Act::Pixels(change),
+            Self::TrivialAugment(change) => Act::Pixels(change),
+            Self::AutoAugment(change) => Act::Pixels(change),
+            Self::AugMix(change) => Act::Pixels(change),
             Self::Cutout(erase) => Act::Values(erase),
+            Self::RandomErasing(erase) => Act::Values(erase),
         }
     }
 }

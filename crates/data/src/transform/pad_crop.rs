@@ -62,9 +62,7 @@ impl Change for PadCrop {
     }
 
     fn apply(&self, canvas: &mut Canvas<'_>, moment: Moment) {
-        let shape = canvas.shape();
-        let window = Window::draw(Some(self), false, moment);
-        canvas.rewrite(shape, |source, target, _| window.write(source.pixels(), shape, &Copy(shape.channels), target));
+        Window::draw(Some(self), false, moment).apply(canvas);
     }
 }
 
@@ -102,11 +100,11 @@ impl Writer<u8> for Copy {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Window {
     /// Top left corner of the window in the padded image.
-    top: usize,
-    left: usize,
-    pad: usize,
-    mode: PadMode,
-    mirrored: bool,
+    pub(super) top: usize,
+    pub(super) left: usize,
+    pub(super) pad: usize,
+    pub(super) mode: PadMode,
+    pub(super) mirrored: bool,
 }
 
 impl Window {
@@ -118,6 +116,12 @@ impl Window {
         let mut random = moment.generator(Purpose::PadCrop);
         let (top, left) = (random.random_range(0..=2 * pad), random.random_range(0..=2 * pad));
         Self { top, left, pad, mode, mirrored }
+    }
+
+    /// Makes the image what the window shows.
+    pub(super) fn apply(&self, canvas: &mut Canvas<'_>) {
+        let shape = canvas.shape();
+        canvas.rewrite(shape, |source, target, _| self.write(source.pixels(), shape, &Copy(shape.channels), target));
     }
 
     /// Writes what the window shows of an image of `shape`.
