@@ -114,6 +114,17 @@ pub enum Error {
         found: String,
     },
 
+    /// So many images in a row cannot be read that something else must be wrong.
+    #[error("data set `{name}`: {count} images in a row cannot be read, the first: {reason}")]
+    AllDamaged {
+        /// The data set's name.
+        name: String,
+        /// How many.
+        count: usize,
+        /// What is wrong with the first.
+        reason: String,
+    },
+
     /// The thread that prepares batches could not start or ended early.
     #[error("the loader's background thread stopped: {0}")]
     Worker(String),

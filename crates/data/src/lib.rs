@@ -32,6 +32,7 @@ pub mod decode;
 mod error;
 mod fetch;
 mod format;
+mod holdout;
 mod image;
 mod inspect;
 mod loader;
@@ -46,13 +47,16 @@ pub use dataset::{Dataset, Images};
 pub use error::Error;
 pub use fetch::{Progress, fetch};
 pub use format::Format;
+pub use holdout::{Holdout, holdout, stratified_holdout};
 pub use image::{Image, ImageShape, ImageView};
 pub use inspect::{Report, inspect};
-pub use loader::{Batch, EpochIter, Loader, LoaderConfig};
+pub use loader::{
+    Batch, EpochIter, Loader, LoaderConfig, OnDamage, Position, Sampler, Share, SkipCount, Skipped, Uneven,
+};
 pub use manifest::{Content, Download, Limits, Manifest, Source, Tree};
 pub use open::{Splits, open};
 pub use statistics::Statistics;
-pub use subset::{Holdout, Subset, holdout};
+pub use subset::Subset;
 pub use transform::{
     AugMix, AugmentConfig, AutoAugment, BatchMix, CentreCrop, ColourJitter, CropRange, CutMix, Cutout, Fill, Flip,
     FlipRule, GaussianBlur, Greyscale, Interpolation, Mixup, PadCrop, PadMode, Pipeline, Policy, RandAugment,

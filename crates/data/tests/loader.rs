@@ -1,13 +1,17 @@
 //! The loader's promises: the same pixels whatever the threads, exact resumption, prompt stops, honest errors.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mp_data::{
-    Batch, Cutout, Dataset, Error, Flip, Image, ImageShape, ImageView, Loader, LoaderConfig, PadCrop, PadMode,
-    Pipeline, Scratch, Transform, open,
+    Batch, Cutout, Dataset, Error, Flip, Image, ImageShape, ImageView, Loader, LoaderConfig, OnDamage, PadCrop,
+    PadMode, Pipeline, Position, RandomResizedCrop, Sampler, Scratch, Share, SkipCount, Skipped, Subset, Transform,
+    Uneven, open,
 };
+use ndarray::Axis;
 
 fn digits() -> Arc<dyn Dataset> {
     open("digits", Path::new("no cache")).unwrap().test
@@ -69,7 +73,7 @@ fn labels_and_pixels_belong_to_their_image() {
 #[test]
 fn threads_and_prefetching_change_nothing() {
     let one = epoch(config(), 2, 0);
-    for (threads, prefetch) in [(2, 1), (3, 8)] {
+    for (threads, prefetch) in [(2, 1), (3, 8), (16, 4)] {
         assert_eq!(epoch(LoaderConfig { threads, prefetch, ..config() }, 2, 0), one);
     }
 }
@@ -80,6 +84,14 @@ fn an_epoch_resumes_where_it_was_left() {
     for first in 0..=8 {
         assert_eq!(epoch(config(), 4, first), whole[first..]);
     }
+    let loader = Loader::new(digits(), config()).unwrap();
+    let mut batches = loader.epoch(4, 0);
+    assert_eq!(batches.by_ref().take(3).count(), 3);
+    let position = batches.position();
+    assert_eq!(position, Position { epoch: 4, batch: 3 });
+    assert_eq!(loader.resume(position).map(Result::unwrap).collect::<Vec<_>>(), whole[3..]);
+    assert_eq!(batches.by_ref().count(), 5);
+    assert_eq!(batches.position(), Position { epoch: 5, batch: 0 });
     assert_eq!(epoch(config(), 4, 99), []);
 }
 
@@ -95,8 +107,99 @@ fn seed_and_epoch_decide_the_order() {
 
 #[test]
 fn without_shuffling_the_order_is_that_of_the_data_set() {
-    let batches = epoch(LoaderConfig { shuffle: false, drop_last: true, ..config() }, 7, 0);
+    let batches = epoch(LoaderConfig { sampler: Sampler::Sequential, drop_last: true, ..config() }, 7, 0);
     assert_eq!(order(&batches), (0..350).collect::<Vec<_>>());
+}
+
+#[test]
+fn shares_have_equally_many_images_and_the_pixels_of_the_whole() {
+    let whole = epoch(config(), 6, 0);
+    let pixels = |batches: &[Batch]| -> BTreeMap<usize, Vec<f32>> {
+        let images = batches.iter().flat_map(|batch| batch.indices.iter().copied().zip(batch.images.outer_iter()));
+        images.map(|(index, image)| (index, image.iter().copied().collect())).collect()
+    };
+    for (world, uneven, each) in [(3, Uneven::Pad, 120), (7, Uneven::Pad, 52), (7, Uneven::Drop, 51)] {
+        let shares: Vec<Vec<Batch>> = (0..world)
+            .map(|rank| epoch(LoaderConfig { share: Share { rank, world, uneven }, threads: 2, ..config() }, 6, 0))
+            .collect();
+        assert!(shares.iter().all(|share| order(share).len() == each));
+        let all = pixels(&shares.concat());
+        assert_eq!(all.len(), if uneven == Uneven::Pad { 360 } else { 357 });
+        let whole = pixels(&whole);
+        assert!(all.iter().all(|(index, image)| whole[index] == *image));
+    }
+}
+
+/// The test digits, as three files of 100, 200 and 60 images would have them.
+struct Sharded(Arc<dyn Dataset>);
+
+impl Dataset for Sharded {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn channels(&self) -> usize {
+        self.0.channels()
+    }
+
+    fn shape(&self) -> Option<ImageShape> {
+        self.0.shape()
+    }
+
+    fn classes(&self) -> &[String] {
+        self.0.classes()
+    }
+
+    fn label(&self, index: usize) -> usize {
+        self.0.label(index)
+    }
+
+    fn shards(&self) -> Vec<Range<usize>> {
+        vec![0..100, 100..300, 300..360]
+    }
+
+    fn image<'a>(&'a self, index: usize, buffer: &'a mut Image) -> Result<ImageView<'a>, Error> {
+        self.0.image(index, buffer)
+    }
+}
+
+#[test]
+fn shards_are_shuffled_and_read_group_by_group() {
+    let served = |dataset: Arc<dyn Dataset>, group, share, epoch| {
+        let config = LoaderConfig { sampler: Sampler::Shards { group }, share, ..config() };
+        order(&Loader::new(dataset, config).unwrap().epoch(epoch, 0).map(Result::unwrap).collect::<Vec<_>>())
+    };
+    let runs = |order: &[usize]| {
+        let mut runs: Vec<usize> = order.iter().map(|&i| usize::from(i >= 100) + usize::from(i >= 300)).collect();
+        runs.dedup();
+        runs
+    };
+    let one = |epoch| served(Arc::new(Sharded(digits())), 1, Share::default(), epoch);
+    for epoch in 0..6 {
+        let mut order = one(epoch);
+        // Each file is read to its end before the next, but not in the order that its images have.
+        assert_eq!(runs(&order).len(), 3, "{epoch}");
+        assert!(!order.is_sorted());
+        order.sort_unstable();
+        assert_eq!(order, (0..360).collect::<Vec<_>>());
+    }
+    assert!((1..6).any(|epoch| runs(&one(epoch)) != runs(&one(0))));
+    // All three in one group are as good as shuffled.
+    assert!(runs(&served(Arc::new(Sharded(digits())), 3, Share::default(), 0)).len() > 20);
+    // Two processes read a half of the order each.
+    let half = |rank| served(Arc::new(Sharded(digits())), 1, Share { rank, world: 2, uneven: Uneven::Pad }, 3);
+    assert_eq!([half(0), half(1)].concat(), one(3));
+    // A part of the set keeps the borders of the files.
+    let evens = Subset::new("evens", Arc::new(Sharded(digits())), (0..180).map(|k| 2 * k).collect()).unwrap();
+    assert_eq!(evens.shards(), [0..50, 50..150, 150..180]);
+    assert_eq!(
+        runs(&served(Arc::new(evens), 1, Share::default(), 0).iter().map(|i| 2 * i).collect::<Vec<_>>()).len(),
+        3
+    );
 }
 
 #[test]
@@ -125,6 +228,18 @@ fn settings_that_cannot_work_are_refused() {
         (
             LoaderConfig { mean: vec![0.5; 3], ..config() },
             "mean and std have 3 and 1 values: expected 1 each, one per channel",
+        ),
+        (
+            LoaderConfig { share: Share { rank: 2, world: 2, uneven: Uneven::Pad }, ..config() },
+            "share.rank is 2: expected below 2, which is share.world",
+        ),
+        (
+            LoaderConfig { share: Share { rank: 0, world: 400, uneven: Uneven::Drop }, ..config() },
+            "`digits/test` has 0 images, not enough for one batch: expected at least 1",
+        ),
+        (
+            LoaderConfig { sampler: Sampler::Shards { group: 0 }, ..config() },
+            "sampler.group is 0: expected at least 1 shard",
         ),
     ] {
         assert_eq!(Loader::new(digits(), config).map(|_| ()).unwrap_err().to_string(), message);
@@ -184,7 +299,7 @@ impl Dataset for Faulty {
 }
 
 fn one_by_one(threads: usize) -> LoaderConfig {
-    LoaderConfig { batch_size: 5, shuffle: false, threads, prefetch: 1, ..LoaderConfig::default() }
+    LoaderConfig { batch_size: 5, sampler: Sampler::Sequential, threads, prefetch: 1, ..LoaderConfig::default() }
 }
 
 #[test]
@@ -203,6 +318,172 @@ fn a_faulty_data_set_ends_the_epoch_with_an_error() {
             assert!(batches.next().is_none());
         }
     }
+}
+
+/// Images whose pixel is their position; those of `damaged` cannot be read.
+struct Scratched {
+    damaged: Vec<usize>,
+    classes: Vec<String>,
+    pixels: Vec<u8>,
+}
+
+impl Scratched {
+    fn of(count: u8, damaged: impl IntoIterator<Item = usize>) -> Arc<dyn Dataset> {
+        let classes = vec!["only".to_owned()];
+        Arc::new(Self { damaged: damaged.into_iter().collect(), classes, pixels: (0..count).collect() })
+    }
+}
+
+impl Dataset for Scratched {
+    fn name(&self) -> &str {
+        "scratched"
+    }
+
+    fn len(&self) -> usize {
+        self.pixels.len()
+    }
+
+    fn channels(&self) -> usize {
+        1
+    }
+
+    fn shape(&self) -> Option<ImageShape> {
+        Some(ImageShape { channels: 1, height: 1, width: 1 })
+    }
+
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    fn label(&self, _index: usize) -> usize {
+        0
+    }
+
+    fn image<'a>(&'a self, index: usize, _buffer: &'a mut Image) -> Result<ImageView<'a>, Error> {
+        match self.damaged.contains(&index) {
+            true => Err(Error::Io {
+                action: "read",
+                path: format!("{index}.jpg").into(),
+                source: std::io::Error::other("the disk is scratched"),
+            }),
+            false => Ok(ImageView::new(ImageShape { channels: 1, height: 1, width: 1 }, &self.pixels[index..=index])),
+        }
+    }
+}
+
+/// 50 images of 3 to 7 rows and 4 to 14 columns.
+struct Ragged(Vec<String>);
+
+impl Dataset for Ragged {
+    fn name(&self) -> &str {
+        "ragged"
+    }
+
+    fn len(&self) -> usize {
+        50
+    }
+
+    fn channels(&self) -> usize {
+        3
+    }
+
+    fn shape(&self) -> Option<ImageShape> {
+        None
+    }
+
+    fn classes(&self) -> &[String] {
+        &self.0
+    }
+
+    fn label(&self, _index: usize) -> usize {
+        0
+    }
+
+    fn image<'a>(&'a self, index: usize, buffer: &'a mut Image) -> Result<ImageView<'a>, Error> {
+        let pixels = buffer.reshape(ImageShape { channels: 3, height: 3 + index % 5, width: 4 + index % 11 });
+        pixels.iter_mut().enumerate().for_each(|(at, pixel)| *pixel = (at * 37 + index * 11) as u8);
+        Ok(buffer.view())
+    }
+}
+
+#[test]
+fn images_of_several_sizes_are_brought_to_one_whatever_the_threads() {
+    let ragged = || Arc::new(Ragged(vec!["only".to_owned()]));
+    let serve = |threads, share| -> Vec<Batch> {
+        let transforms =
+            vec![Transform::RandomResizedCrop(RandomResizedCrop::new(5)), Transform::Flip(Flip { alternating: false })];
+        let config = LoaderConfig { batch_size: 8, transforms, threads, share, ..LoaderConfig::default() };
+        Loader::new(ragged(), config).unwrap().epoch(3, 0).map(Result::unwrap).collect()
+    };
+    let one = serve(1, Share::default());
+    assert_eq!((one.len(), one[0].images.shape()), (7, &[8, 5, 5, 3][..]));
+    for threads in [2, 16] {
+        assert_eq!(serve(threads, Share::default()), one);
+    }
+    // The second of two processes serves every second image, with the same pixels.
+    let share = serve(2, Share { rank: 1, world: 2, uneven: Uneven::Drop });
+    assert_eq!(order(&share), order(&one).into_iter().skip(1).step_by(2).collect::<Vec<_>>());
+    assert_eq!(share[0].images.index_axis(Axis(0), 3), one[0].images.index_axis(Axis(0), 7));
+
+    let refused = Loader::new(ragged(), LoaderConfig::default()).map(|_| ()).unwrap_err().to_string();
+    assert_eq!(refused, "the images differ in size: expected a random resized crop or a centre crop");
+}
+
+fn skipping() -> LoaderConfig {
+    LoaderConfig { batch_size: 4, damaged: OnDamage::Skip, threads: 2, ..LoaderConfig::default() }
+}
+
+#[test]
+fn the_next_image_stands_for_a_damaged_one() {
+    let config = LoaderConfig { sampler: Sampler::Sequential, ..skipping() };
+    let loader = Loader::new(Scratched::of(10, [2, 3, 9]), config).unwrap();
+    let batches: Vec<Batch> = loader.epoch(0, 0).map(Result::unwrap).collect();
+    // After the last comes the first.
+    assert_eq!(order(&batches), [0, 1, 4, 4, 4, 5, 6, 7, 8, 0]);
+    assert_eq!(batches[0].images.iter().map(|value| (value * 255.0).round()).collect::<Vec<_>>(), [0.0, 1.0, 4.0, 4.0]);
+    let skipped =
+        |place, index| Skipped { place, index, reason: format!("cannot read {index}.jpg: the disk is scratched") };
+    assert_eq!(batches[0].skipped, [skipped(2, 2), skipped(3, 3)]);
+    assert_eq!((&batches[1].skipped[..], &batches[2].skipped[..]), (&[][..], &[skipped(1, 9)][..]));
+
+    let mut count = SkipCount::default();
+    batches.iter().for_each(|batch| count.add(batch));
+    assert_eq!(count.to_string(), "3 damaged images skipped, first: cannot read 2.jpg: the disk is scratched");
+    batches.iter().for_each(|batch| count.add(batch));
+    assert_eq!((count.images, count.reasons.len()), (6, 3));
+}
+
+#[test]
+fn what_stands_for_a_damaged_image_does_not_depend_on_the_way_there() {
+    let dataset = || Scratched::of(100, (0..100).filter(|index| index % 3 == 0));
+    let serve = |config: LoaderConfig, first| -> Vec<Batch> {
+        Loader::new(dataset(), config).unwrap().epoch(2, first).map(Result::unwrap).collect()
+    };
+    let whole = serve(skipping(), 0);
+    assert_eq!(whole.iter().map(|batch| batch.skipped.len()).sum::<usize>(), 34);
+    for threads in [1, 16] {
+        assert_eq!(serve(LoaderConfig { threads, ..skipping() }, 0), whole);
+    }
+    assert_eq!(serve(skipping(), 13), whole[13..]);
+    // Two processes serve, in turns, what one does.
+    let share =
+        |rank| order(&serve(LoaderConfig { share: Share { rank, world: 2, uneven: Uneven::Pad }, ..skipping() }, 0));
+    let turns: Vec<usize> = share(0).into_iter().zip(share(1)).flat_map(|(even, odd)| [even, odd]).collect();
+    assert_eq!(turns, order(&whole));
+}
+
+#[test]
+fn a_damaged_image_ends_the_epoch_unless_it_may_be_skipped() {
+    let config = LoaderConfig { damaged: OnDamage::Fail, sampler: Sampler::Sequential, ..skipping() };
+    let loader = Loader::new(Scratched::of(10, [5]), config).unwrap();
+    let mut batches = loader.epoch(0, 0);
+    assert!(batches.next().unwrap().is_ok());
+    assert_eq!(batches.next().unwrap().unwrap_err().to_string(), "cannot read 5.jpg");
+    assert!(batches.next().is_none());
+
+    let loader = Loader::new(Scratched::of(10, 0..10), skipping()).unwrap();
+    let message = loader.epoch(0, 0).next().unwrap().unwrap_err().to_string();
+    assert!(message.starts_with("data set `scratched`: 101 images in a row cannot be read, the first: cannot read "));
 }
 
 #[test]

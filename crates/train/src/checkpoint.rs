@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
+use mp_data::SkipCount;
 use mp_nn::{Store, TensorFile, load_tensors, save_tensors};
 use mp_zoo::{InputSize, ModelOptions, RoutingConfig};
 use serde::{Deserialize, Serialize};
@@ -91,6 +92,12 @@ pub struct Header {
     pub images: u64,
     /// Where the time until then went.
     pub timing: Timing,
+    /// The damaged training images that were skipped until then.
+    #[serde(default)]
+    pub skipped: SkipCount,
+    /// Those that the last validation skipped.
+    #[serde(default)]
+    pub skipped_valid: SkipCount,
 }
 
 impl Header {
@@ -103,6 +110,8 @@ impl Header {
             best: None,
             images: 0,
             timing: Timing::default(),
+            skipped: SkipCount::default(),
+            skipped_valid: SkipCount::default(),
         }
     }
 }

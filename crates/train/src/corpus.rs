@@ -3,7 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use mp_data::{Dataset, Holdout, ImageShape, Loader, LoaderConfig, Splits, Subset};
+use mp_data::{
+    Dataset, Holdout, ImageShape, Loader, LoaderConfig, Sampler, Splits, Subset, Transform, centred, holdout,
+    stratified_holdout,
+};
 
 use crate::Error;
 use crate::checkpoint::Identity;
@@ -17,6 +20,7 @@ pub struct Corpus {
     pub valid: Arc<dyn Dataset>,
     /// What the whole run is judged by; the validation images where none are held out.
     pub test: Arc<dyn Dataset>,
+    /// Of the images that the network sees.
     shape: ImageShape,
     mean: Vec<f32>,
     std: Vec<f32>,
@@ -26,16 +30,19 @@ impl Corpus {
     /// Opens the data of a recipe. `cache` is the folder of downloaded data sets.
     ///
     /// With `data.holdout`, as many training images, drawn by the seed, are the validation split; without it the test
-    /// split is. `data.limit` then keeps the first training images only.
+    /// split is. `data.limit` then keeps the first training images only. Images are brought to `data.size`, where it is
+    /// given, and normalised by `data.mean` and `data.std` or, without these, by those of the data set.
     ///
     /// # Errors
-    /// Data that is missing or broken; a holdout that leaves nothing; [`Error::NoImages`]; [`Error::NotSquare`]; [`Error::NoSize`].
+    /// Data that is missing or broken; a holdout that leaves nothing; [`Error::NoImages`]; without `data.size`,
+    /// [`Error::NotSquare`] and [`Error::NoSize`]; [`Error::Invalid`] for statistics of another number of channels.
     pub fn open(recipe: &Recipe, cache: &Path) -> Result<Self, Error> {
         let Splits { train, test, mean, std, .. } = mp_data::open(&recipe.data.name, cache)?;
         let (train, valid) = match recipe.data.holdout {
             0 => (train, Arc::clone(&test)),
             count => {
-                let (left, held) = mp_data::holdout(train, Holdout::Count(count), recipe.train.seed)?;
+                let split = if recipe.data.stratify { stratified_holdout } else { holdout };
+                let (left, held) = split(train, Holdout::Count(count), recipe.train.seed)?;
                 (Arc::new(left) as Arc<dyn Dataset>, Arc::new(held) as Arc<dyn Dataset>)
             }
         };
@@ -46,16 +53,19 @@ impl Corpus {
         if train.is_empty() || valid.is_empty() {
             return Err(Error::NoImages { what: recipe.data.name.clone() });
         }
-        let data = || recipe.data.name.clone();
-        let shape = train.shape().ok_or_else(|| Error::NoSize { data: data() })?;
-        let ImageShape { height, width, .. } = shape;
-        if height != width {
-            return Err(Error::NotSquare { data: data(), height, width });
+        let shape = shape(&*train, recipe)?;
+        let (mean, std) = match &recipe.data {
+            data if data.mean.is_empty() => (mean, std),
+            data => (data.mean.clone(), data.std.clone()),
+        };
+        if mean.len() != shape.channels {
+            let expected = format!("{} numbers, one per channel", shape.channels);
+            return Err(Error::Invalid { key: "data.mean", value: format!("{mean:?}"), expected });
         }
         Ok(Self { train, valid, test, shape, mean, std })
     }
 
-    /// The size of every image.
+    /// The size of the images that the network sees.
     pub fn shape(&self) -> ImageShape {
         self.shape
     }
@@ -94,9 +104,9 @@ impl Corpus {
     /// As [`Loader::new`].
     pub fn train_loader(&self, recipe: &Recipe) -> Result<Loader, Error> {
         let config = LoaderConfig {
-            shuffle: true,
+            sampler: recipe.data.sampler(),
             drop_last: self.train.len() >= recipe.train.batch_size,
-            transforms: recipe.data.augment.transforms(self.size(), None),
+            transforms: recipe.data.augment.transforms(size_of(&*self.train), self.resized(recipe)),
             ..self.loader_config(recipe)
         };
         Ok(Loader::new(Arc::clone(&self.train), config)?)
@@ -119,12 +129,32 @@ impl Corpus {
     }
 
     fn plain_loader(&self, images: &Arc<dyn Dataset>, recipe: &Recipe) -> Result<Loader, Error> {
-        let config = LoaderConfig { shuffle: false, drop_last: false, ..self.loader_config(recipe) };
+        let config = LoaderConfig {
+            sampler: Sampler::Sequential,
+            drop_last: false,
+            transforms: self.middle(&**images, recipe),
+            ..self.loader_config(recipe)
+        };
         Ok(Loader::new(Arc::clone(images), config)?)
     }
 
-    fn size(&self) -> Option<(usize, usize)> {
-        Some((self.shape.height, self.shape.width))
+    /// How the images of an evaluation are brought to the network's size.
+    fn middle(&self, images: &dyn Dataset, recipe: &Recipe) -> Vec<Transform> {
+        let size = self.shape.height;
+        if size_of(images) == Some((size, size)) {
+            return Vec::new();
+        }
+        let ratio = match recipe.data.crop {
+            0.0 if recipe.data.augment.random_resized_crop.is_some() => 0.875,
+            0.0 => 1.0,
+            ratio => ratio,
+        };
+        centred(size, ratio)
+    }
+
+    /// The size that training images are brought to; `None` where they have it.
+    fn resized(&self, recipe: &Recipe) -> Option<usize> {
+        (recipe.data.size > 0).then_some(self.shape.height)
     }
 
     fn loader_config(&self, recipe: &Recipe) -> LoaderConfig {
@@ -133,6 +163,7 @@ impl Corpus {
             seed: recipe.train.seed,
             mean: self.mean.clone(),
             std: self.std.clone(),
+            damaged: recipe.data.damaged,
             threads: match recipe.data.workers {
                 0 => std::thread::available_parallelism().map_or(1, usize::from),
                 workers => workers,
@@ -141,4 +172,20 @@ impl Corpus {
             ..LoaderConfig::default()
         }
     }
+}
+
+/// The size of the images that the network sees: `data.size`, or that of all images.
+fn shape(train: &dyn Dataset, recipe: &Recipe) -> Result<ImageShape, Error> {
+    let (data, channels) = (recipe.data.name.clone(), train.channels());
+    match (recipe.data.size, train.shape()) {
+        (0, None) => Err(Error::NoSize { data }),
+        (0, Some(ImageShape { height, width, .. })) if height != width => Err(Error::NotSquare { data, height, width }),
+        (0, Some(shape)) => Ok(shape),
+        (size, _) => Ok(ImageShape { channels, height: size, width: size }),
+    }
+}
+
+/// Height and width, where all images have the same.
+fn size_of(images: &dyn Dataset) -> Option<(usize, usize)> {
+    images.shape().map(|shape| (shape.height, shape.width))
 }

@@ -125,7 +125,9 @@ pub enum Error {
         expected: String,
     },
     /// The networks take square images.
-    #[error("{data}: images of {height}x{width}, expected as many rows as columns")]
+    #[error(
+        "{data}: images of {height}x{width}, expected as many rows as columns: set data.size to the side they should have"
+    )]
     NotSquare {
         /// The data set.
         data: String,
@@ -135,7 +137,7 @@ pub enum Error {
         width: usize,
     },
     /// The images differ in size, and nothing says to which size they should be brought.
-    #[error("{data}: images of several sizes, expected images of one size")]
+    #[error("{data}: images of several sizes, expected one: set data.size to the side they should have, such as 112")]
     NoSize {
         /// The data set.
         data: String,

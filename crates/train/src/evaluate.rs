@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use mp_data::Loader;
+use mp_data::{Batch, Loader, SkipCount};
 use mp_nn::Mode;
 use mp_routing::{LayerStatistics, RouteAccumulator};
 use mp_zoo::Model;
@@ -31,7 +31,7 @@ pub enum Split {
 /// What an evaluation found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Evaluation {
-    /// How many images were seen.
+    /// How many images were seen; those that were skipped are not among them.
     pub images: u64,
     /// How many of them were classified right.
     pub correct: u64,
@@ -39,6 +39,8 @@ pub struct Evaluation {
     pub loss: f64,
     /// How each routing layer routed; empty for a model that routes nothing.
     pub layers: Vec<LayerStatistics>,
+    /// The damaged images that were skipped.
+    pub skipped: SkipCount,
 }
 
 impl Evaluation {
@@ -65,14 +67,22 @@ pub fn evaluate(
     let mut loss = Tensor::zeros([], (Kind::Double, device));
     let mut right = Tensor::zeros([], (Kind::Int64, device));
     let mut routes: Option<RouteAccumulator> = None;
+    let mut skipped = SkipCount::default();
 
     let mut batches = loader.epoch(0, 0);
     while let Some(batch) = batches.next().transpose()? {
         if stop.load(Ordering::Relaxed) {
             return Err(Error::Interrupted);
         }
-        let (x, labels) = to_device(&batch, device)?;
+        skipped.add(&batch);
+        let (mut x, mut labels) = to_device(&batch, device)?;
+        if let Some(whole) = whole(&batch, device) {
+            (x, labels) = (x.index_select(0, &whole), labels.index_select(0, &whole));
+        }
         batches.recycle(batch);
+        if labels.size()[0] == 0 {
+            continue;
+        }
         let output = forward(model, &x, Mode::Eval, precision);
         let logits = output.logits.to_kind(Kind::Float);
         let batch_loss = logits.cross_entropy_loss::<Tensor>(&labels, None, Reduction::Sum, -100, 0.0);
@@ -91,7 +101,16 @@ pub fn evaluate(
         correct: right.int64_value(&[]) as u64,
         loss: loss.double_value(&[]) / images as f64,
         layers: routes.map(|routes| routes.finish()).transpose()?.unwrap_or_default(),
+        skipped,
     })
+}
+
+/// The places of the images that stand for themselves, where some do not: no image is to be judged twice.
+fn whole(batch: &Batch, device: Device) -> Option<Tensor> {
+    let mut skipped = batch.skipped.iter().map(|skipped| skipped.place).peekable();
+    skipped.peek()?;
+    let places = (0..batch.labels.len()).filter(|place| skipped.next_if_eq(place).is_none());
+    Some(Tensor::from_slice(&places.map(|place| place as i64).collect::<Vec<_>>()).to_device(device))
 }
 
 /// Evaluates a checkpoint of a run on images of the run's data set; `cache` is the folder of downloaded data sets.

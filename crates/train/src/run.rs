@@ -125,7 +125,7 @@ fn summarise(
     ended: &Ended,
     rows: &[Row],
 ) -> Option<Summary> {
-    let Header { position, best, timing, images, .. } = &ended.header;
+    let Header { position, best, timing, images, skipped, skipped_valid, .. } = &ended.header;
     let (best, last) = (best.as_ref()?, rows.last()?);
     let metric = |name: &str| last.get(name).unwrap_or(f64::NAN);
     let mutual_information = last.metrics.iter().filter_map(|(name, value)| {
@@ -158,6 +158,8 @@ fn summarise(
         valid_accuracy_best: best.accuracy(),
         best_epoch: best.epoch,
         mutual_information: mutual_information.collect(),
+        skipped: skipped.clone(),
+        skipped_valid: skipped_valid.clone(),
         finished: ended.finished,
         version: env!("CARGO_PKG_VERSION").to_owned(),
     })

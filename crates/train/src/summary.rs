@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use mp_data::SkipCount;
 use serde::{Deserialize, Serialize};
 
 use crate::recipe::Precision;
@@ -59,6 +60,12 @@ pub struct Summary {
     pub best_epoch: u64,
     /// Mutual information between input and route of each routing layer, in nats; empty without routing.
     pub mutual_information: BTreeMap<String, f64>,
+    /// Damaged training images that were skipped, over all epochs (`data.damaged = "skip"`).
+    #[serde(default)]
+    pub skipped: SkipCount,
+    /// Damaged validation images that the last validation skipped; it judges by the others.
+    #[serde(default)]
+    pub skipped_valid: SkipCount,
     /// Whether every epoch is done; a run that was interrupted can be resumed.
     pub finished: bool,
     /// Version of mp-train.

@@ -174,6 +174,7 @@ impl<'a> Trainer<'a> {
         let images: usize = batches.iter().map(|batch| batch.labels.len()).sum();
         for batch in batches {
             let share = batch.labels.len() as f64 / images as f64;
+            self.header.skipped.add(batch);
             let (x, labels) = to_device(batch, self.learner.store().device())?;
             let found = self.learner.accumulate(&x, &labels, share)?;
             self.running.push(position.step, batch.labels.len(), share, found);
@@ -204,6 +205,7 @@ impl<'a> Trainer<'a> {
         let seconds = std::mem::take(&mut self.header.timing.epoch);
         let Position { epoch, step, .. } = self.header.position;
         let position = Position { epoch: epoch + 1, step_in_epoch: 0, step };
+        self.header.skipped_valid = valid.skipped.clone();
         let best = self.header.best.is_none_or(|best| valid.correct > best.correct);
 
         self.header.position = position;

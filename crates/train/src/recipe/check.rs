@@ -12,6 +12,7 @@ impl Recipe {
     /// [`Error::Invalid`] for the first that is out of range.
     pub fn check(&self) -> Result<(), Error> {
         self.check_names()?;
+        self.check_data()?;
         self.check_train()?;
         self.check_optimiser()?;
         self.check_schedule()?;
@@ -26,6 +27,22 @@ impl Recipe {
         ensure(!data.is_empty(), "data.name", "empty", "a data set's name or the path of a folder")
     }
 
+    fn check_data(&self) -> Result<(), Error> {
+        let data = &self.data;
+        ensure(data.workers <= 4096, "data.workers", data.workers, "at most 4096")?;
+        ensure((1..=1024).contains(&data.prefetch), "data.prefetch", data.prefetch, "1 to 1024 batches")?;
+        ensure(data.size <= 4096, "data.size", data.size, "at most 4096 pixels, or 0 for the data set's size")?;
+        let crop = data.crop;
+        ensure((0.0..=1.0).contains(&crop), "data.crop", crop, "a share above 0 and at most 1, or 0 for the default")?;
+        ensure(data.shard_group >= 1, "data.shard_group", data.shard_group, "at least 1 file")?;
+        let (mean, std) = (&data.mean, &data.std);
+        let given = format!("{mean:?}");
+        ensure(mean.iter().all(|value| value.is_finite()), "data.mean", &given, "finite numbers, one per channel")?;
+        ensure(mean.len() == std.len(), "data.mean", &given, "as many numbers as data.std has")?;
+        let valid = std.iter().all(|value| value.is_finite() && *value > 0.0);
+        ensure(valid, "data.std", format!("{std:?}"), "finite numbers above 0, one per channel")
+    }
+
     fn check_train(&self) -> Result<(), Error> {
         let train = &self.train;
         ensure(train.epochs >= 1, "train.epochs", train.epochs, "at least 1")?;
@@ -34,8 +51,6 @@ impl Recipe {
         ensure(train.log_every >= 1, "train.log_every", train.log_every, "at least 1 step")?;
         ensure(i64::try_from(train.seed).is_ok(), "train.seed", train.seed, "at most 9223372036854775807")?;
         ensure(train.threads <= 4096, "train.threads", train.threads, "at most 4096")?;
-        ensure(self.data.workers <= 4096, "data.workers", self.data.workers, "at most 4096")?;
-        ensure((1..=1024).contains(&self.data.prefetch), "data.prefetch", self.data.prefetch, "1 to 1024 batches")?;
         let smoothing = train.label_smoothing;
         ensure((0.0..1.0).contains(&smoothing), "train.label_smoothing", smoothing, "at least 0 and below 1")?;
         not_negative("train.clip_norm", train.clip_norm)
@@ -110,6 +125,14 @@ mod tests {
             ("[train]\nlabel_smoothing = 1.0", "train.label_smoothing is 1, expected at least 0 and below 1"),
             ("[train]\nclip_norm = -1.0", "train.clip_norm is -1, expected a finite number of at least 0"),
             ("[data]\nprefetch = 0", "data.prefetch is 0, expected 1 to 1024 batches"),
+            ("[data]\nsize = 5000", "data.size is 5000, expected at most 4096 pixels, or 0 for the data set's size"),
+            ("[data]\ncrop = 1.5", "data.crop is 1.5, expected a share above 0 and at most 1, or 0 for the default"),
+            ("[data]\nshard_group = 0", "data.shard_group is 0, expected at least 1 file"),
+            ("[data]\nmean = [0.5]", "data.mean is [0.5], expected as many numbers as data.std has"),
+            (
+                "[data]\nmean = [0.5]\nstd = [0.0]",
+                "data.std is [0.0], expected finite numbers above 0, one per channel",
+            ),
             ("[optimiser]\nlr = 0.0", "optimiser.lr is 0, expected a finite number above 0"),
             ("[optimiser]\nlr = nan", "optimiser.lr is NaN, expected a finite number above 0"),
             ("[optimiser]\nmomentum = 1.0", "optimiser.momentum is 1, expected at least 0 and below 1"),

@@ -9,7 +9,7 @@ mod embedded;
 mod overrides;
 mod parse;
 
-use mp_data::AugmentConfig;
+use mp_data::{AugmentConfig, OnDamage, Sampler};
 use mp_routing::RoutingLossConfig;
 use serde::{Deserialize, Serialize};
 
@@ -53,8 +53,24 @@ pub struct DataConfig {
     pub name: String,
     /// Training images kept for validation; 0: the test split is the validation split.
     pub holdout: usize,
+    /// Whether the classes are as frequent among them as among all.
+    pub stratify: bool,
     /// Only the first so many training images, for trials; 0: all.
     pub limit: usize,
+    /// Height and width of the images that the network sees; 0: that of the data set.
+    pub size: usize,
+    /// Evaluation shows the middle: this share of the shorter side. 0: 0.875 where training crops at random and resizes, otherwise 1.
+    pub crop: f64,
+    /// Mean of each channel, pixels scaled to 0..1; empty: the data set's.
+    pub mean: Vec<f32>,
+    /// Deviation of each channel; empty: the data set's.
+    pub std: Vec<f32>,
+    /// In which order, and how often, training images come.
+    pub sampler: SamplerName,
+    /// `shards`: files whose images are mixed with each other.
+    pub shard_group: usize,
+    /// What happens where an image cannot be read.
+    pub damaged: OnDamage,
     /// Random changes to each training image.
     pub augment: AugmentConfig,
     /// Threads that prepare batches; 0: as many as there are cores.
@@ -65,7 +81,49 @@ pub struct DataConfig {
 
 impl Default for DataConfig {
     fn default() -> Self {
-        Self { name: String::new(), holdout: 0, limit: 0, augment: AugmentConfig::default(), workers: 0, prefetch: 4 }
+        Self {
+            name: String::new(),
+            holdout: 0,
+            stratify: false,
+            limit: 0,
+            size: 0,
+            crop: 0.0,
+            mean: Vec::new(),
+            std: Vec::new(),
+            sampler: SamplerName::Shuffled,
+            shard_group: 8,
+            damaged: OnDamage::Fail,
+            augment: AugmentConfig::default(),
+            workers: 0,
+            prefetch: 4,
+        }
+    }
+}
+
+/// In which order, and how often, training images come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SamplerName {
+    /// Each once, in a random order.
+    #[default]
+    Shuffled,
+    /// Each once, in the order of the data set.
+    Sequential,
+    /// Each class equally often.
+    ClassBalanced,
+    /// Each once; files in a random order, and images within `shard_group` of them.
+    Shards,
+}
+
+impl DataConfig {
+    /// The sampler of the training images.
+    pub fn sampler(&self) -> Sampler {
+        match self.sampler {
+            SamplerName::Shuffled => Sampler::Shuffled,
+            SamplerName::Sequential => Sampler::Sequential,
+            SamplerName::ClassBalanced => Sampler::ClassBalanced,
+            SamplerName::Shards => Sampler::Shards { group: self.shard_group },
+        }
     }
 }
 

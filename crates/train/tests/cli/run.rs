@@ -45,6 +45,8 @@ fn a_run_leaves_a_complete_folder() {
         "valid_accuracy_last",
         "valid_accuracy_best",
         "data_wait_fraction",
+        "skipped",
+        "skipped_valid",
     ];
     for key in expected {
         assert!(!summary[key].is_null(), "{key} is missing in {summary}");

@@ -30,6 +30,11 @@ pub(crate) fn run(args: Train) -> anyhow::Result<ExitCode> {
     let Finished { folder, summary, complete } = finished;
     if let Some(summary) = &summary {
         output::text(&describe(summary))?;
+        for (split, skipped) in [("training", &summary.skipped), ("validation", &summary.skipped_valid)] {
+            if skipped.images > 0 {
+                output::text(&format!("{split}: {skipped}"))?;
+            }
+        }
     }
     if complete {
         output::text(&format!("run     {}\nreport  {}", folder.path().display(), report.display()))?;
