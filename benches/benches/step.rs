@@ -41,7 +41,7 @@ fn step(criterion: &mut Criterion) {
             });
             group.bench_function(id("training"), |bencher| {
                 bencher.iter(|| {
-                    learner.accumulate(&images, &labels, 1.0).expect("a loss without a routing part");
+                    learner.accumulate(&images, &labels, None, 1.0).expect("a loss without a routing part");
                     learner.step(1e-4);
                 });
             });

@@ -107,6 +107,7 @@ impl Corpus {
             sampler: recipe.data.sampler(),
             drop_last: self.train.len() >= recipe.train.batch_size,
             transforms: recipe.data.augment.transforms(size_of(&*self.train), self.resized(recipe)),
+            mix: recipe.train.mix(),
             ..self.loader_config(recipe)
         };
         Ok(Loader::new(Arc::clone(&self.train), config)?)

@@ -20,3 +20,17 @@ pub fn to_device(batch: &Batch, device: Device) -> Result<(Tensor, Tensor), Erro
     };
     copy().map_err(|source: tch::TchError| Error::torch("copy a batch", &source))
 }
+
+/// The targets of a batch whose images were mixed, `[B, N]`, on `device`.
+///
+/// # Errors
+/// [`Error::Torch`] where libtorch has no memory for them.
+pub fn targets_to_device(batch: &Batch, device: Device) -> Result<Option<Tensor>, Error> {
+    let Some(targets) = &batch.targets else { return Ok(None) };
+    let (b, n) = targets.dim();
+    let copy = || {
+        let targets = Tensor::f_from_slice(targets.as_standard_layout().as_slice().unwrap_or_default())?;
+        targets.f_view([b as i64, n as i64])?.f_to_device(device)
+    };
+    copy().map(Some).map_err(|source: tch::TchError| Error::torch("copy the targets of a batch", &source))
+}

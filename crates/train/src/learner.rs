@@ -95,14 +95,21 @@ impl Learner {
 
     /// Adds the gradients of the mean loss over a batch, times `share`, to those that are there.
     ///
-    /// `images` is `[B, C, H, W]`, `labels` `[B]`. With the shares of the batches of one step summing to 1, the step
+    /// `images` is `[B, C, H, W]`, `labels` `[B]`; `targets`, `[B, N]`, are learnt instead of the labels where images were
+    /// mixed, while what is classified right is still what the label says. With the shares of the batches of one step summing to 1, the step
     /// follows the mean over all their images.
     ///
     /// # Errors
     /// A routing loss that the model's routes cannot give.
-    pub fn accumulate(&mut self, images: &Tensor, labels: &Tensor, share: f64) -> Result<Found, Error> {
+    pub fn accumulate(
+        &mut self,
+        images: &Tensor,
+        labels: &Tensor,
+        targets: Option<&Tensor>,
+        share: f64,
+    ) -> Result<Found, Error> {
         let output = forward(&self.model, images, Mode::Train, self.precision);
-        let loss = self.loss.of(&output, labels, self.model.objective())?;
+        let loss = self.loss.of(&output, targets.unwrap_or(labels), self.model.objective())?;
         if share == 1.0 {
             loss.total.backward();
         } else {

@@ -25,17 +25,18 @@ pub struct Loss {
 }
 
 impl LossConfig {
-    /// The loss of a forward pass on images with `labels` (`[B]`, i64).
+    /// The loss of a forward pass on images with `targets`: labels (`[B]`, i64), or the probabilities of the classes where
+    /// images were mixed (`[B, N]`, float32).
     ///
     /// The members of an ensemble learn each from its own loss: the mean of these, not the loss of their mean.
     ///
     /// # Errors
     /// A routing loss that the model's routes cannot give.
-    pub fn of(&self, output: &Output, labels: &Tensor, objective: Objective) -> Result<Loss, Error> {
+    pub fn of(&self, output: &Output, targets: &Tensor, objective: Objective) -> Result<Loss, Error> {
         let task = match objective {
-            Objective::Joint => self.cross_entropy(&output.logits, labels),
+            Objective::Joint => self.cross_entropy(&output.logits, targets),
             Objective::PerMember => {
-                let losses: Vec<Tensor> = output.paths.iter().map(|path| self.cross_entropy(path, labels)).collect();
+                let losses: Vec<Tensor> = output.paths.iter().map(|path| self.cross_entropy(path, targets)).collect();
                 Tensor::stack(&losses, 0).mean(Kind::Float)
             }
         };
@@ -44,10 +45,10 @@ impl LossConfig {
         Ok(Loss { total, routing })
     }
 
-    fn cross_entropy(&self, logits: &Tensor, labels: &Tensor) -> Tensor {
+    fn cross_entropy(&self, logits: &Tensor, targets: &Tensor) -> Tensor {
         // In float32 whatever the forward pass ran in: bfloat16 keeps eight bits, too few for small differences.
         logits.to_kind(Kind::Float).cross_entropy_loss::<Tensor>(
-            labels,
+            targets,
             None,
             Reduction::Mean,
             -100,
@@ -90,6 +91,22 @@ mod tests {
         let config = LossConfig { label_smoothing: 0.2, ..LossConfig::default() };
         let expected = 0.9 * (4.0_f64 / 3.0).ln() + 0.1 * 4_f64.ln();
         assert_loss(&config, &output(logits(0.0, 3_f64.ln()), Vec::new()), Objective::Joint, expected);
+    }
+
+    #[test]
+    fn soft_targets_weigh_the_logarithms_of_all_classes() {
+        let output = output(logits(0.0, 3_f64.ln()), Vec::new());
+        let loss = |smoothing, targets: [f32; 2]| {
+            let config = LossConfig { label_smoothing: smoothing, ..LossConfig::default() };
+            let targets = Tensor::from_slice(&targets).view([1, 2]);
+            config.of(&output, &targets, Objective::Joint).unwrap().total.double_value(&[])
+        };
+        let (wrong, right) = (4_f64.ln(), (4.0_f64 / 3.0).ln());
+        // Certain targets are labels.
+        assert!((loss(0.0, [0.0, 1.0]) - right).abs() < 1e-6);
+        assert!((loss(0.0, [0.3, 0.7]) - (0.3 * wrong + 0.7 * right)).abs() < 1e-6);
+        // Smoothing takes 20% of each and spreads it: 0.8 * 0.3 + 0.1 and 0.8 * 0.7 + 0.1.
+        assert!((loss(0.2, [0.3, 0.7]) - (0.34 * wrong + 0.66 * right)).abs() < 1e-6);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use tch::Device;
 use crate::checkpoint::{self, Best, Checkpoint, Header};
 use crate::corpus::Corpus;
 use crate::evaluate::{Evaluation, evaluate};
-use crate::images::to_device;
+use crate::images::{targets_to_device, to_device};
 use crate::learner::Learner;
 use crate::observer::{Epoch, Event, Interval, Observer, Position};
 use crate::recipe::Recipe;
@@ -174,9 +174,10 @@ impl<'a> Trainer<'a> {
         let images: usize = batches.iter().map(|batch| batch.labels.len()).sum();
         for batch in batches {
             let share = batch.labels.len() as f64 / images as f64;
+            let device = self.learner.store().device();
             self.header.skipped.add(batch);
-            let (x, labels) = to_device(batch, self.learner.store().device())?;
-            let found = self.learner.accumulate(&x, &labels, share)?;
+            let ((x, labels), targets) = (to_device(batch, device)?, targets_to_device(batch, device)?);
+            let found = self.learner.accumulate(&x, &labels, targets.as_ref(), share)?;
             self.running.push(position.step, batch.labels.len(), share, found);
         }
         self.learner.step(rate);

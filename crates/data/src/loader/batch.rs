@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::fmt;
 
-use ndarray::{Array1, Array4};
+use ndarray::{Array1, Array2, Array4};
 
 use crate::{Error, ImageShape};
 
@@ -12,8 +12,10 @@ use crate::{Error, ImageShape};
 pub struct Batch {
     /// `[B, H, W, C]` in standard layout: what torch calls channels-last.
     pub images: Array4<f32>,
-    /// The class of each image.
+    /// The class of each image; of a mixed one, its own.
     pub labels: Array1<i64>,
+    /// How much of each class an image is, `[B, N]`, where the loader mixes the images of a batch.
+    pub targets: Option<Array2<f32>>,
     /// The position of each image in the data set.
     pub indices: Vec<usize>,
     /// The images that could not be read, each with the place in the batch where another one stands for it; empty under
@@ -109,6 +111,6 @@ impl Batch {
         skipped.clear();
         let images = Array4::from_shape_vec((count, shape.height, shape.width, shape.channels), images)
             .map_err(|error| Error::Worker(error.to_string()))?;
-        Ok(Self { images, labels: Array1::from_vec(labels), indices, skipped })
+        Ok(Self { images, labels: Array1::from_vec(labels), targets: None, indices, skipped })
     }
 }

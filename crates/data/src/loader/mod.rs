@@ -11,7 +11,7 @@ pub use batch::{Batch, OnDamage, SkipCount, Skipped};
 pub use epoch::EpochIter;
 pub use sampler::{Sampler, Share, Uneven};
 
-use crate::{Dataset, Error, Pipeline, Transform};
+use crate::{BatchMix, Dataset, Error, Pipeline, Transform};
 use workshop::Workshop;
 
 /// How a data set is turned into batches.
@@ -30,6 +30,8 @@ pub struct LoaderConfig {
     pub seed: u64,
     /// What is done to each image before it is normalised; nothing by default.
     pub transforms: Vec<Transform>,
+    /// How the images of a batch, and their labels, are mixed with each other; not at all by default.
+    pub mix: Option<BatchMix>,
     /// Channel means; empty, with an empty `std`, to only scale pixels to 0..1.
     pub mean: Vec<f32>,
     /// Channel deviations.
@@ -51,6 +53,7 @@ impl Default for LoaderConfig {
             drop_last: false,
             seed: 0,
             transforms: Vec::new(),
+            mix: None,
             mean: Vec::new(),
             std: Vec::new(),
             damaged: OnDamage::Fail,
@@ -99,6 +102,7 @@ impl Loader {
         }
         config.sampler.check(&*dataset)?;
         config.share.check()?;
+        config.mix.map_or(Ok(()), |mix| mix.check())?;
         let images = config.share.len(config.sampler.len(&*dataset));
         let batches = match config.drop_last {
             true => images / config.batch_size,

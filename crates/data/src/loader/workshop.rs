@@ -9,7 +9,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use super::batch::one_line;
 use super::sampler::Order;
 use super::{Batch, LoaderConfig, OnDamage, Position, Skipped};
-use crate::{Dataset, Error, Image, ImageShape, Pipeline, Scratch};
+use crate::{BatchMix, Dataset, Error, Image, ImageShape, Pipeline, Scratch};
 
 /// Images in a row that may be skipped. A disk that is gone would otherwise be read to its end for every place.
 const MAX_SKIPPED_IN_A_ROW: usize = 100;
@@ -96,7 +96,7 @@ impl Workshop {
         let first = number * self.config.batch_size;
         let count = self.config.batch_size.min(self.images - first);
         let old = lock(&self.shelf).pop();
-        let Batch { mut images, mut labels, mut indices, mut skipped } = Batch::of(old, count, shape)?;
+        let Batch { mut images, mut labels, mut indices, mut skipped, .. } = Batch::of(old, count, shape)?;
         let (Some(pixels), Some(label_slots)) = (images.as_slice_mut(), labels.as_slice_mut()) else {
             return Err(Error::Worker("a batch is not in standard layout".to_owned()));
         };
@@ -121,7 +121,10 @@ impl Workshop {
             })?,
         }
         skipped.sort_unstable_by_key(|skipped| skipped.place);
-        Ok(Batch { images, labels, indices, skipped })
+        let (classes, seed) = (self.dataset.classes().len(), self.config.seed);
+        let mix = |mix: BatchMix| mix.apply(images.view_mut(), labels.view(), classes, (seed, epoch, &indices));
+        let targets = self.config.mix.map(mix);
+        Ok(Batch { images, labels, targets, indices, skipped })
     }
 
     /// Serves the image at `place` of the order, or the first after it that can be read; says what was wrong with it then.

@@ -34,9 +34,10 @@ fn to_hsv([red, green, blue]: [u8; 3]) -> [u8; 3] {
     if high == low {
         return [0, 0, high];
     }
+    // Rounded to float32 where Pillow keeps a float: the truncated bytes depend on it.
     let range = f32::from(high - low);
     let saturation = range / f32::from(high);
-    let [r, g, b] = [red, green, blue].map(|level| f32::from(high - level) / range);
+    let [r, g, b] = [red, green, blue].map(|level| f64::from(f32::from(high - level) / range));
     let sixth = if red == high {
         b - g
     } else if green == high {
@@ -44,16 +45,17 @@ fn to_hsv([red, green, blue]: [u8; 3]) -> [u8; 3] {
     } else {
         4.0 + g - r
     };
-    let hue = (f64::from(sixth) / 6.0 + 1.0) % 1.0;
-    [(hue * 255.0) as u8, (f64::from(saturation) * 255.0) as u8, high]
+    let hue = ((f64::from(sixth as f32) / 6.0 + 1.0) % 1.0) as f32;
+    [(f64::from(hue) * 255.0) as u8, (f64::from(saturation) * 255.0) as u8, high]
 }
 
 fn from_hsv([hue, saturation, value]: [u8; 3]) -> [u8; 3] {
     if saturation == 0 {
         return [value; 3];
     }
-    let (hue, saturation, level) = (f64::from(hue) * 6.0 / 255.0, f64::from(saturation) / 255.0, f64::from(value));
-    let (sixth, rest) = (hue.floor(), hue.fract());
+    let hue = f64::from((f64::from(hue) * 6.0 / 255.0) as f32);
+    let (saturation, level) = (f64::from(f32::from(saturation) / 255.0), f64::from(value));
+    let (sixth, rest) = (hue.floor(), f64::from(hue.fract() as f32));
     let p = (level * (1.0 - saturation)).round() as u8;
     let q = (level * (1.0 - saturation * rest)).round() as u8;
     let t = (level * (1.0 - saturation * (1.0 - rest))).round() as u8;

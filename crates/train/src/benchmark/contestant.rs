@@ -61,7 +61,7 @@ impl Contestant {
         let start = Instant::now();
         match self.pass {
             Pass::Train => {
-                let found = self.learner.accumulate(&self.images, &self.labels, 1.0)?;
+                let found = self.learner.accumulate(&self.images, &self.labels, None, 1.0)?;
                 // Small enough that random labels do no harm over many rounds.
                 self.learner.step(1e-4);
                 let _ = found.loss.double_value(&[]);

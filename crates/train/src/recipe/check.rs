@@ -53,6 +53,12 @@ impl Recipe {
         ensure(train.threads <= 4096, "train.threads", train.threads, "at most 4096")?;
         let smoothing = train.label_smoothing;
         ensure((0.0..1.0).contains(&smoothing), "train.label_smoothing", smoothing, "at least 0 and below 1")?;
+        for (key, alpha) in [("train.mixup", train.mixup), ("train.cutmix", train.cutmix)] {
+            let valid = alpha == 0.0 || (0.001..=1000.0).contains(&alpha);
+            ensure(valid, key, alpha, "0.001 to 1000, or 0 to turn it off")?;
+        }
+        let probability = train.mix_probability;
+        ensure((0.0..=1.0).contains(&probability), "train.mix_probability", probability, "0 to 1")?;
         not_negative("train.clip_norm", train.clip_norm)
     }
 
@@ -123,6 +129,9 @@ mod tests {
             ("[train]\naccumulate = 0", "train.accumulate is 0, expected at least 1 batch per step"),
             ("[train]\nlog_every = 0", "train.log_every is 0, expected at least 1 step"),
             ("[train]\nlabel_smoothing = 1.0", "train.label_smoothing is 1, expected at least 0 and below 1"),
+            ("[train]\nmixup = -0.2", "train.mixup is -0.2, expected 0.001 to 1000, or 0 to turn it off"),
+            ("[train]\ncutmix = inf", "train.cutmix is inf, expected 0.001 to 1000, or 0 to turn it off"),
+            ("[train]\nmix_probability = 1.5", "train.mix_probability is 1.5, expected 0 to 1"),
             ("[train]\nclip_norm = -1.0", "train.clip_norm is -1, expected a finite number of at least 0"),
             ("[data]\nprefetch = 0", "data.prefetch is 0, expected 1 to 1024 batches"),
             ("[data]\nsize = 5000", "data.size is 5000, expected at most 4096 pixels, or 0 for the data set's size"),

@@ -9,7 +9,7 @@ mod embedded;
 mod overrides;
 mod parse;
 
-use mp_data::{AugmentConfig, OnDamage, Sampler};
+use mp_data::{AugmentConfig, BatchMix, CutMix, Mixup, OnDamage, Sampler};
 use mp_routing::RoutingLossConfig;
 use serde::{Deserialize, Serialize};
 
@@ -143,6 +143,12 @@ pub struct TrainConfig {
     pub precision: Precision,
     /// Share of the target probability spread over all classes, 0 to below 1.
     pub label_smoothing: f64,
+    /// Blends the images of a batch, and their labels: the parameter of [`Mixup`]; 0: not at all.
+    pub mixup: f64,
+    /// Pastes parts of other images of the batch, and mixes labels: the parameter of [`CutMix`]; 0: not at all.
+    pub cutmix: f64,
+    /// How many batches are mixed, where mixing is on.
+    pub mix_probability: f64,
     /// Greatest Euclidean norm of the whole gradient; 0: no limit.
     pub clip_norm: f64,
     /// Threads of libtorch; 0: as many as there are cores.
@@ -165,12 +171,25 @@ impl Default for TrainConfig {
             seed: 1,
             precision: Precision::Fp32,
             label_smoothing: 0.0,
+            mixup: 0.0,
+            cutmix: 0.0,
+            mix_probability: 1.0,
             clip_norm: 0.0,
             threads: 0,
             tune_paths: false,
             log_every: 20,
             checkpoint_every: 0,
         }
+    }
+}
+
+impl TrainConfig {
+    /// How the images of a batch are mixed, if they are.
+    pub fn mix(&self) -> Option<BatchMix> {
+        let mixup = (self.mixup > 0.0).then_some(Mixup { alpha: self.mixup });
+        let cutmix = (self.cutmix > 0.0).then_some(CutMix { alpha: self.cutmix });
+        let mix = BatchMix { mixup, cutmix, probability: self.mix_probability };
+        (mixup.is_some() || cutmix.is_some()).then_some(mix)
     }
 }
 
