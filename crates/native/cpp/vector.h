@@ -6,8 +6,10 @@
 #include <cstdint>
 #include <cstring>
 
-// One clone of each kernel for AVX-512, AVX2 and the rest, chosen when the library is loaded.
-#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
+// One clone of each kernel for AVX-512, AVX2 and the rest, chosen when the library is loaded: before the run time of a
+// sanitizer is up, so under one there is none.
+#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__) && \
+    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define MP_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define MP_CLONES

@@ -1,8 +1,9 @@
 //! What `tch` does not bind, in C++ beside libtorch, behind a safe face.
 //!
 //! The principal items are [`Autocast`], bfloat16 on the CPU for as long as the guard lives, [`mix`] and [`route`], the
-//! mixing of parallel paths and the gates that decide it in one pass over memory, and [`batch_norm`], which takes the
-//! addition and the ReLU after it along. [`Profiler`] shows where the time goes.
+//! mixing of parallel paths and the gates that decide it in one pass over memory, [`batch_norm`], which takes the
+//! addition and the ReLU after it along, and [`ParameterList`], the steps of optimisers over all parameters at once.
+//! [`Profiler`] shows where the time goes.
 #![allow(unsafe_code, reason = "this crate is the border to C++; every block says why it is sound")]
 
 mod autocast;
@@ -10,6 +11,7 @@ mod boundary;
 mod memory;
 mod mix;
 mod norm;
+mod optim;
 mod profile;
 mod route;
 
@@ -18,5 +20,6 @@ pub use boundary::TorchError;
 pub use memory::keep_freed_memory;
 pub use mix::{MAX_PATHS, can_mix, mix};
 pub use norm::{NormState, batch_norm, can_norm};
+pub use optim::{AdamWRule, ParameterList, SgdRule};
 pub use profile::{OpTime, Profiler};
 pub use route::{GateLayers, GateNormalisation, Gated, can_route, gate, route};

@@ -1,20 +1,20 @@
 //! A model and all that moves it: forward, backward, step.
 
 use mp_native::Autocast;
-use mp_nn::{Entry, Mode, Store};
+use mp_nn::{Mode, Store};
 use mp_zoo::{Cost, InputSize, Model, ModelOptions, Output};
 use tch::{Device, Kind, Tensor};
 
 use crate::Error;
 use crate::loss::LossConfig;
-use crate::optim::{self, Optimiser};
+use crate::optim::{self, Gradients, Optimiser};
 use crate::recipe::{Precision, Recipe};
 
 /// A model with its parameters, its loss and its optimiser.
 pub struct Learner {
     model: Model,
     store: Store,
-    parameters: Vec<Entry>,
+    gradients: Gradients,
     optimiser: Box<dyn Optimiser>,
     loss: LossConfig,
     input: InputSize,
@@ -54,11 +54,11 @@ impl Learner {
         };
 
         let optimiser = optim::build(&recipe.optimiser, store.parameters());
-        let (parameters, clip_norm) = (store.parameters(), recipe.train.clip_norm);
+        let (gradients, clip_norm) = (Gradients::of(store.parameters()), recipe.train.clip_norm);
         Ok(Self {
             model,
             store,
-            parameters,
+            gradients,
             optimiser,
             loss,
             input: options.input,
@@ -125,10 +125,10 @@ impl Learner {
     /// Takes one step along the gathered gradients with learning rate `rate`, and clears them.
     pub fn step(&mut self, rate: f64) {
         if self.clip_norm > 0.0 {
-            let _norm = optim::clip_gradients(&self.parameters, self.clip_norm);
+            let _norm = self.gradients.clip(self.clip_norm);
         }
         self.optimiser.step(rate);
-        optim::zero_gradients(&self.parameters);
+        self.gradients.clear();
     }
 
     /// Whether every number of the model is finite; waits for the device.

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 use crate::atomic::{self, Existing};
+use crate::optim::Gradients;
 use crate::recipe::Precision;
 use crate::run::device_name;
 use crate::{Error, machine};
@@ -164,13 +165,13 @@ fn measure(
         let store = Store::new(device, 0);
         let config = mp_blocks::PathsConfig { execution: *way, ..layer.paths.clone() };
         let paths = config.build(&store.root(), &layer.position).map_err(mp_zoo::Error::from)?;
-        contestants.push((*way, store, paths, Vec::new()));
+        contestants.push((*way, Gradients::of(store.parameters()), paths, Vec::new()));
     }
     let xs = inputs(layer, precision, batch, device);
     for round in 0..WARM_UP + ROUNDS {
-        for (_, store, paths, times) in &mut contestants {
+        for (_, gradients, paths, times) in &mut contestants {
             let time = pass(paths, &xs, precision);
-            crate::optim::zero_gradients(&store.parameters());
+            gradients.clear();
             if round >= WARM_UP {
                 times.push(time);
             }

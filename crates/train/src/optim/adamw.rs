@@ -1,7 +1,8 @@
+use mp_native::{AdamWRule, ParameterList};
 use mp_nn::Entry;
 use tch::Tensor;
 
-use super::{Optimiser, Slot, counter, zeros_like};
+use super::{Optimiser, Slot, counter, list, zeros_like};
 
 /// How [`AdamW`] moves.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,6 +23,7 @@ pub struct AdamW {
     config: AdamWConfig,
     steps: Tensor,
     slots: Vec<Slot<Moments>>,
+    list: ParameterList,
 }
 
 struct Moments {
@@ -33,30 +35,21 @@ impl AdamW {
     /// An optimiser of `parameters`, with both means at zero.
     pub fn new(parameters: Vec<Entry>, config: AdamWConfig) -> Self {
         let moments = |parameter: &Tensor| Moments { mean: zeros_like(parameter), square: zeros_like(parameter) };
-        let slots = parameters.into_iter().map(|entry| Slot::new(entry, moments)).collect();
-        Self { config, steps: counter(), slots }
+        let slots: Vec<_> = parameters.into_iter().map(|entry| Slot::new(entry, moments)).collect();
+        let list = list(&slots, |moments| vec![&moments.mean, &moments.square]);
+        Self { config, steps: counter(), slots, list }
     }
 }
 
 impl Optimiser for AdamW {
     fn step(&mut self, rate: f64) {
-        let _guard = tch::no_grad_guard();
         let _ = self.steps.g_add_scalar_(1);
-        let AdamWConfig { betas: [beta1, beta2], eps, weight_decay } = self.config;
-        let steps = self.steps.int64_value(&[]) as f64;
-        let mean_rate = rate / (1.0 - beta1.powf(steps));
-        let square_scale = (1.0 - beta2.powf(steps)).sqrt().recip();
-
-        for slot in &mut self.slots {
-            let Some(gradient) = slot.gradient() else { continue };
-            if slot.decays && weight_decay > 0.0 {
-                let _ = slot.tensor.g_mul_scalar_(1.0 - rate * weight_decay);
+        let AdamWConfig { betas, eps, weight_decay } = self.config;
+        let rule = AdamWRule { rate, betas, eps, decay: weight_decay, step: self.steps.int64_value(&[]) };
+        for (slot, left) in self.slots.iter_mut().zip(self.list.adamw(&rule)) {
+            if *left {
+                slot.step(&rule);
             }
-            let Moments { mean, square } = &mut slot.memory;
-            let _ = mean.lerp_(&gradient, 1.0 - beta1);
-            let _ = square.g_mul_scalar_(beta2).g_add_(&(&gradient * &gradient * (1.0 - beta2)));
-            let scale = (square.sqrt() * square_scale).g_add_scalar_(eps);
-            let _ = slot.tensor.g_sub_(&((&*mean / scale).g_mul_scalar_(mean_rate)));
         }
     }
 
@@ -66,5 +59,25 @@ impl Optimiser for AdamW {
                 .map(|(kind, moment)| (format!("{kind}/{}", slot.name), moment.shallow_clone()))
         });
         std::iter::once(("adamw/steps".to_owned(), self.steps.shallow_clone())).chain(moments).collect()
+    }
+}
+
+impl Slot<Moments> {
+    /// The step by tensor operations.
+    fn step(&mut self, rule: &AdamWRule) {
+        let _guard = tch::no_grad_guard();
+        let AdamWRule { rate, betas: [beta1, beta2], eps, decay, step } = *rule;
+        let mean_rate = rate / (1.0 - beta1.powf(step as f64));
+        let square_scale = (1.0 - beta2.powf(step as f64)).sqrt().recip();
+
+        let gradient = self.tensor.grad();
+        if self.decays && decay > 0.0 {
+            let _ = self.tensor.g_mul_scalar_(1.0 - rate * decay);
+        }
+        let Moments { mean, square } = &mut self.memory;
+        let _ = mean.lerp_(&gradient, 1.0 - beta1);
+        let _ = square.g_mul_scalar_(beta2).g_add_(&(&gradient * &gradient * (1.0 - beta2)));
+        let scale = (square.sqrt() * square_scale).g_add_scalar_(eps);
+        let _ = self.tensor.g_sub_(&((&*mean / scale).g_mul_scalar_(mean_rate)));
     }
 }

@@ -2,21 +2,27 @@
 //!
 //! An optimiser keeps its state as named tensors, so that a checkpoint can hold it and a resumed run continues to the
 //! last bit. Weight decay falls on [`Role::Weight`] only: not on biases, not on the scales and shifts of norms.
+//!
+//! On the CPU a step is one pass over all parameters ([`mp_native::ParameterList`]); what that pass leaves, as it does
+//! with parameters on another device, moves by tensor operations.
 
 mod adamw;
+mod gradients;
 mod sgd;
 
+use mp_native::ParameterList;
 use mp_nn::{Entry, Role};
 use tch::{Kind, Tensor};
 
 use crate::recipe::{OptimiserConfig, OptimiserName};
 
 pub use adamw::{AdamW, AdamWConfig};
+pub use gradients::Gradients;
 pub use sgd::{Sgd, SgdConfig};
 
 /// A rule that moves parameters along their gradients.
 pub trait Optimiser: Send {
-    /// Takes one step with learning rate `rate`. A parameter that never got a gradient stays as it is.
+    /// Takes one step with learning rate `rate`. A parameter without a gradient stays as it is.
     fn step(&mut self, rate: f64);
 
     /// Everything the next step depends on besides parameters and gradients, by names that hold a `/`, as no weight's does.
@@ -34,32 +40,6 @@ pub fn build(config: &OptimiserConfig, parameters: Vec<Entry>) -> Box<dyn Optimi
     }
 }
 
-/// Sets every gradient to zero.
-pub fn zero_gradients(parameters: &[Entry]) {
-    for entry in parameters {
-        entry.tensor.shallow_clone().zero_grad();
-    }
-}
-
-/// Scales all gradients so that their joint Euclidean norm is at most `max_norm`; returns the norm before scaling.
-///
-/// The norm is a scalar on the parameters' device: nothing waits for it. As in PyTorch, the factor is
-/// `min(1, max_norm / (norm + 1e-6))`.
-pub fn clip_gradients(parameters: &[Entry], max_norm: f64) -> Tensor {
-    let _guard = tch::no_grad_guard();
-    let gradients: Vec<Tensor> = parameters.iter().map(|entry| entry.tensor.grad()).filter(Tensor::defined).collect();
-    if gradients.is_empty() {
-        return Tensor::from(0.0);
-    }
-    let norms: Vec<Tensor> = gradients.iter().map(|gradient| gradient.norm()).collect();
-    let norm = Tensor::stack(&norms, 0).norm();
-    let factor = (max_norm / (&norm + 1e-6)).clamp_max(1.0);
-    for mut gradient in gradients {
-        let _ = gradient.g_mul_(&factor);
-    }
-    norm
-}
-
 /// One parameter under optimisation, with what its rule remembers about it.
 struct Slot<M> {
     name: String,
@@ -73,12 +53,15 @@ impl<M> Slot<M> {
         let memory = memory(&entry.tensor);
         Self { name: entry.name, tensor: entry.tensor, decays: entry.role == Role::Weight, memory }
     }
+}
 
-    /// The gradient, or `None` where no backward pass has reached this parameter.
-    fn gradient(&self) -> Option<Tensor> {
-        let gradient = self.tensor.grad();
-        gradient.defined().then_some(gradient)
+/// The parameters of `slots` for the pass over all of them; `memory` gives what a slot remembers, as the pass expects it.
+fn list<'a, M>(slots: &'a [Slot<M>], memory: impl Fn(&'a M) -> Vec<&'a Tensor>) -> ParameterList {
+    let mut list = ParameterList::new();
+    for slot in slots {
+        list.push(&slot.tensor, slot.decays, &memory(&slot.memory));
     }
+    list
 }
 
 /// A running mean that starts from zero and shares neither graph nor storage with its parameter.

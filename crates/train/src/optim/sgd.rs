@@ -1,7 +1,8 @@
+use mp_native::{ParameterList, SgdRule};
 use mp_nn::Entry;
 use tch::Tensor;
 
-use super::{Optimiser, Slot, zeros_like};
+use super::{Optimiser, Slot, list, zeros_like};
 
 /// How [`Sgd`] moves.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -21,32 +22,27 @@ pub struct SgdConfig {
 pub struct Sgd {
     config: SgdConfig,
     slots: Vec<Slot<Option<Tensor>>>,
+    list: ParameterList,
 }
 
 impl Sgd {
     /// An optimiser of `parameters`, with all running gradients at zero.
     pub fn new(parameters: Vec<Entry>, config: SgdConfig) -> Self {
         let velocity = |parameter: &Tensor| (config.momentum > 0.0).then(|| zeros_like(parameter));
-        Self { config, slots: parameters.into_iter().map(|entry| Slot::new(entry, velocity)).collect() }
+        let slots: Vec<_> = parameters.into_iter().map(|entry| Slot::new(entry, velocity)).collect();
+        let list = list(&slots, |velocity| velocity.iter().collect());
+        Self { config, slots, list }
     }
 }
 
 impl Optimiser for Sgd {
     fn step(&mut self, rate: f64) {
-        let _guard = tch::no_grad_guard();
         let SgdConfig { momentum, nesterov, weight_decay } = self.config;
-        for slot in &mut self.slots {
-            let Some(gradient) = slot.gradient() else { continue };
-            let decay = if slot.decays { weight_decay } else { 0.0 };
-            let gradient = if decay > 0.0 { gradient + &slot.tensor * decay } else { gradient };
-            let direction = match &mut slot.memory {
-                None => gradient,
-                Some(velocity) => {
-                    let _ = velocity.g_mul_scalar_(momentum).g_add_(&gradient);
-                    if nesterov { gradient + &*velocity * momentum } else { velocity.shallow_clone() }
-                }
-            };
-            let _ = slot.tensor.g_sub_(&(direction * rate));
+        let left = self.list.sgd(&SgdRule { rate, momentum, decay: weight_decay, nesterov });
+        for (slot, left) in self.slots.iter_mut().zip(left) {
+            if *left {
+                slot.step(rate, &self.config);
+            }
         }
     }
 
@@ -55,5 +51,24 @@ impl Optimiser for Sgd {
             slot.memory.as_ref().map(|velocity| (format!("velocity/{}", slot.name), velocity.shallow_clone()))
         };
         self.slots.iter().filter_map(velocity).collect()
+    }
+}
+
+impl Slot<Option<Tensor>> {
+    /// The step by tensor operations.
+    fn step(&mut self, rate: f64, config: &SgdConfig) {
+        let _guard = tch::no_grad_guard();
+        let SgdConfig { momentum, nesterov, weight_decay } = *config;
+        let gradient = self.tensor.grad();
+        let decay = if self.decays { weight_decay } else { 0.0 };
+        let gradient = if decay > 0.0 { gradient + &self.tensor * decay } else { gradient };
+        let direction = match &mut self.memory {
+            None => gradient,
+            Some(velocity) => {
+                let _ = velocity.g_mul_scalar_(momentum).g_add_(&gradient);
+                if nesterov { gradient + &*velocity * momentum } else { velocity.shallow_clone() }
+            }
+        };
+        let _ = self.tensor.g_sub_(&(direction * rate));
     }
 }
