@@ -9,7 +9,7 @@ use mp_data::{Dataset, Holdout, Image, Loader, LoaderConfig, PadCrop, PadMode, T
 
 fn main() -> Result<(), mp_data::Error> {
     let digits = open("digits", Path::new("datasets"))?;
-    println!("{}\n", inspect(&digits)?);
+    println!("{}\n", inspect(&digits, &|_| ()));
 
     let (train, valid) = holdout(Arc::clone(&digits.train), Holdout::Fraction(0.1), 0)?;
     println!("{} images to train on, {} held out\n", train.len(), valid.len());

@@ -1,48 +1,177 @@
 //! A look at a data set before training on it.
 
+use std::collections::BTreeMap;
+use std::error::Error as _;
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::{Dataset, Error, Format, ImageShape, Splits, Statistics};
+use rayon::prelude::*;
+
+use crate::statistics::Histogram;
+use crate::{Dataset, Error, Format, Image, Splits, Statistics};
+
+/// How many damaged images are named.
+const NAMED: usize = 10;
 
 /// What a data set holds, counted and measured; `Display` prints it as a table.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[non_exhaustive]
 pub struct Report {
     /// The data set's name.
     pub name: String,
     /// How its files are written.
     pub format: Format,
-    /// The size of every image, where they share one.
-    pub shape: Option<ImageShape>,
+    /// Channels C of every image.
+    pub channels: usize,
+    /// Rows H of the images that could be read; `None` if none could.
+    pub height: Option<Spread>,
+    /// Columns W of them.
+    pub width: Option<Spread>,
     /// Class names, in label order.
     pub classes: Vec<String>,
     /// Training images of each class.
     pub train: Vec<usize>,
     /// Test images of each class.
     pub test: Vec<usize>,
-    /// Means and deviations measured on the training images.
+    /// Means and deviations measured on the training images that could be read.
     pub measured: Statistics,
     /// Means and deviations that normalisation uses.
     pub normalisation: Statistics,
+    /// How many images could not be read.
+    pub damaged: usize,
+    /// The first of them, each with the reason in one line.
+    pub first_damaged: Vec<String>,
 }
 
-/// Counts the images of each class and measures the channels.
+/// The least, the middle and the greatest of some sizes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Spread {
+    /// The least.
+    pub min: usize,
+    /// As many are at most as great as are at least as great; of two in the middle, the lesser.
+    pub median: usize,
+    /// The greatest.
+    pub max: usize,
+}
+
+/// Reads every image once: counts those of each class, measures sizes and channels, and finds what is damaged.
 ///
-/// # Errors
-/// An image that cannot be read.
-pub fn inspect(splits: &Splits) -> Result<Report, Error> {
-    Ok(Report {
+/// `progress` is told how many images have been read, from any thread.
+pub fn inspect(splits: &Splits, progress: &(dyn Fn(usize) + Sync)) -> Report {
+    let done = AtomicUsize::new(0);
+    let tick = || progress(done.fetch_add(1, Ordering::Relaxed) + 1);
+    let train = Findings::of(&*splits.train, &tick);
+    let measured = train.values.statistics();
+    let all = train.merged(Findings::of(&*splits.test, &tick));
+    Report {
         name: splits.name.clone(),
         format: splits.format,
-        shape: splits.train.shape(),
+        channels: splits.train.channels(),
+        height: Spread::of(&all.heights),
+        width: Spread::of(&all.widths),
         classes: splits.train.classes().to_vec(),
-        train: histogram(&*splits.train),
-        test: histogram(&*splits.test),
-        measured: Statistics::of(&*splits.train)?,
+        train: class_counts(&*splits.train),
+        test: class_counts(&*splits.test),
+        measured,
         normalisation: Statistics { mean: splits.mean.clone(), std: splits.std.clone() },
-    })
+        damaged: all.damaged,
+        first_damaged: all.first_damaged.into_iter().map(|(_, reason)| reason).collect(),
+    }
 }
 
-fn histogram(dataset: &dyn Dataset) -> Vec<usize> {
+/// What looking at images brings to light.
+struct Findings {
+    values: Histogram,
+    heights: BTreeMap<usize, usize>,
+    widths: BTreeMap<usize, usize>,
+    damaged: usize,
+    /// With the position in the split, by which they are sorted.
+    first_damaged: Vec<(usize, String)>,
+}
+
+impl Findings {
+    fn new(channels: usize) -> Self {
+        Self {
+            values: Histogram::new(channels),
+            heights: BTreeMap::new(),
+            widths: BTreeMap::new(),
+            damaged: 0,
+            first_damaged: Vec::new(),
+        }
+    }
+
+    fn of(dataset: &dyn Dataset, tick: &(dyn Fn() + Sync)) -> Self {
+        let empty = || Self::new(dataset.channels());
+        (0..dataset.len())
+            .into_par_iter()
+            .fold(
+                || (empty(), Image::empty()),
+                |(mut found, mut buffer), index| {
+                    found.look(dataset, index, &mut buffer);
+                    tick();
+                    (found, buffer)
+                },
+            )
+            .map(|(found, _)| found)
+            .reduce(empty, Self::merged_within)
+    }
+
+    fn look(&mut self, dataset: &dyn Dataset, index: usize, buffer: &mut Image) {
+        match dataset.image(index, buffer) {
+            Ok(image) => {
+                *self.heights.entry(image.shape().height).or_default() += 1;
+                *self.widths.entry(image.shape().width).or_default() += 1;
+                self.values.add(image);
+            }
+            Err(error) => {
+                self.damaged += 1;
+                self.first_damaged.push((index, on_one_line(&error)));
+                self.first_damaged.sort();
+                self.first_damaged.truncate(NAMED);
+            }
+        }
+    }
+
+    /// Together with what was found in other images of the same split.
+    fn merged_within(self, other: Self) -> Self {
+        let mut merged = self.merged(other);
+        merged.first_damaged.sort();
+        merged.first_damaged.truncate(NAMED);
+        merged
+    }
+
+    /// Together with what was found in another split, whose damaged images come after.
+    fn merged(mut self, other: Self) -> Self {
+        for (into, from) in [(&mut self.heights, other.heights), (&mut self.widths, other.widths)] {
+            from.into_iter().for_each(|(size, count)| *into.entry(size).or_default() += count);
+        }
+        self.values = self.values.merged(&other.values);
+        self.damaged += other.damaged;
+        self.first_damaged.extend(other.first_damaged);
+        self.first_damaged.truncate(2 * NAMED);
+        self
+    }
+}
+
+impl Spread {
+    /// Of sizes and how often each occurs.
+    fn of(counts: &BTreeMap<usize, usize>) -> Option<Self> {
+        let total: usize = counts.values().sum();
+        let mut seen = 0;
+        let median = counts.iter().find(|(_, count)| {
+            seen += **count;
+            2 * seen >= total
+        });
+        let ((&min, _), (&median, _), (&max, _)) = (counts.first_key_value()?, median?, counts.last_key_value()?);
+        Some(Self { min, median, max })
+    }
+
+    fn is_one(self) -> bool {
+        self.min == self.max
+    }
+}
+
+fn class_counts(dataset: &dyn Dataset) -> Vec<usize> {
     let mut counts = vec![0; dataset.classes().len()];
     for label in (0..dataset.len()).map(|index| dataset.label(index)) {
         // A label without a class is the loader's to refuse, by name and place.
@@ -53,18 +182,49 @@ fn histogram(dataset: &dyn Dataset) -> Vec<usize> {
     counts
 }
 
+/// An error with its causes.
+fn on_one_line(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text = format!("{text}: {next}");
+        cause = next.source();
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let total = |counts: &[usize]| counts.iter().sum::<usize>();
         writeln!(f, "{:<14}{}", "data set", self.name)?;
         writeln!(f, "{:<14}{}", "format", self.format)?;
-        match self.shape {
-            Some(shape) => writeln!(f, "{:<14}{shape} (height x width x channels)", "images")?,
-            None => writeln!(f, "{:<14}of several sizes", "images")?,
+        match (self.height, self.width) {
+            (Some(height), Some(width)) if height.is_one() && width.is_one() => {
+                writeln!(
+                    f,
+                    "{:<14}{}x{}x{} (height x width x channels)",
+                    "images", height.min, width.min, self.channels
+                )?;
+            }
+            (Some(height), Some(width)) => {
+                writeln!(f, "{:<14}of several sizes", "images")?;
+                writeln!(f, "{:<14}{height}", "height")?;
+                writeln!(f, "{:<14}{width}", "width")?;
+                writeln!(f, "{:<14}{}", "channels", self.channels)?;
+            }
+            _ => writeln!(f, "{:<14}none that can be read", "images")?,
         }
         writeln!(f, "{:<14}{}", "classes", self.classes.len())?;
         writeln!(f, "{:<14}{}", "measured", Moments(&self.measured))?;
         writeln!(f, "{:<14}{}", "normalised by", Moments(&self.normalisation))?;
+        match self.damaged {
+            0 => writeln!(f, "{:<14}none", "damaged")?,
+            damaged => writeln!(f, "{:<14}{damaged} of {}", "damaged", total(&self.train) + total(&self.test))?,
+        }
+        self.first_damaged.iter().try_for_each(|reason| writeln!(f, "{:<14}{reason}", ""))?;
+        if self.damaged > self.first_damaged.len() {
+            writeln!(f, "{:<14}and {} more", "", self.damaged - self.first_damaged.len())?;
+        }
 
         let width = self.classes.iter().map(|class| class.chars().count()).max().unwrap_or(0).max("class".len());
         let most = self.train.iter().copied().max().unwrap_or(0).max(1);
@@ -74,6 +234,12 @@ impl fmt::Display for Report {
             writeln!(f, "{label:>5}  {class:<width$}  {train:>8}  {test:>8}  {bar}")?;
         }
         write!(f, "{:>5}  {:<width$}  {:>8}  {:>8}", "", "all", total(&self.train), total(&self.test))
+    }
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} to {}, median {}", self.min, self.max, self.median)
     }
 }
 
@@ -88,40 +254,4 @@ impl fmt::Display for Moments<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::Images;
-
-    #[test]
-    fn the_table_reads_like_this() {
-        let shape = ImageShape { channels: 1, height: 1, width: 2 };
-        let classes = vec!["cat".to_owned(), "lizard".to_owned()];
-        let split = |name: &str, labels: Vec<u32>| -> Arc<dyn Dataset> {
-            let pixels = labels.iter().flat_map(|_| [0, 255]).collect();
-            Arc::new(Images::new(name, shape, classes.clone(), labels, pixels).unwrap())
-        };
-        let splits = Splits {
-            name: "pets".to_owned(),
-            format: Format::Idx,
-            train: split("pets/train", vec![0, 1, 1]),
-            test: split("pets/test", vec![0]),
-            mean: vec![0.25],
-            std: vec![1.0],
-        };
-        let expected = "\
-data set      pets
-format        IDX
-images        1x2x1 (height x width x channels)
-classes       2
-measured      mean 0.5000, std 0.5000
-normalised by mean 0.2500, std 1.0000
-
-label  class      train      test
-    0  cat            1         1  ############
-    1  lizard         2         0  ########################
-       all            3         1";
-        assert_eq!(inspect(&splits).unwrap().to_string(), expected);
-    }
-}
+mod tests;

@@ -39,6 +39,7 @@ mod loader;
 mod manifest;
 mod open;
 mod random;
+mod sheet;
 mod statistics;
 mod subset;
 mod transform;
@@ -49,12 +50,13 @@ pub use fetch::{Progress, fetch};
 pub use format::Format;
 pub use holdout::{Holdout, holdout, stratified_holdout};
 pub use image::{Image, ImageShape, ImageView};
-pub use inspect::{Report, inspect};
+pub use inspect::{Report, Spread, inspect};
 pub use loader::{
     Batch, EpochIter, Loader, LoaderConfig, OnDamage, Position, Sampler, Share, SkipCount, Skipped, Uneven,
 };
 pub use manifest::{Content, Download, Limits, Manifest, Source, Tree};
 pub use open::{Splits, open};
+pub use sheet::sheet;
 pub use statistics::Statistics;
 pub use subset::Subset;
 pub use transform::{

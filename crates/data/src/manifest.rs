@@ -5,12 +5,17 @@ use std::sync::LazyLock;
 
 use crate::{Error, Format};
 
-const EMBEDDED: [(&str, &str); 5] = [
+const EMBEDDED: [(&str, &str); 10] = [
     ("digits", include_str!("../../../datasets/digits.toml")),
     ("fashion-mnist", include_str!("../../../datasets/fashion-mnist.toml")),
     ("mnist", include_str!("../../../datasets/mnist.toml")),
     ("cifar10", include_str!("../../../datasets/cifar10.toml")),
     ("cifar100", include_str!("../../../datasets/cifar100.toml")),
+    ("svhn", include_str!("../../../datasets/svhn.toml")),
+    ("stl10", include_str!("../../../datasets/stl10.toml")),
+    ("imagenette", include_str!("../../../datasets/imagenette.toml")),
+    ("tiny-imagenet", include_str!("../../../datasets/tiny-imagenet.toml")),
+    ("imagenet", include_str!("../../../datasets/imagenet.toml")),
 ];
 
 /// A data set that can be asked for by its name.
@@ -317,8 +322,9 @@ mod tests {
                 "unknown data set `CIFAR-10`: did you mean `cifar10`, `cifar100`? Or give the path of a folder",
             ),
             (
-                "imagenet",
-                "unknown data set `imagenet`: known are `digits`, `fashion-mnist`, `mnist`, `cifar10`, `cifar100`; or give the path of a folder",
+                "places365",
+                "unknown data set `places365`: known are `digits`, `fashion-mnist`, `mnist`, `cifar10`, `cifar100`, \
+                 `svhn`, `stl10`, `imagenette`, `tiny-imagenet`, `imagenet`; or give the path of a folder",
             ),
         ] {
             assert_eq!(Manifest::find(name).unwrap_err().to_string(), message);

@@ -2,10 +2,10 @@
 
 use rayon::prelude::*;
 
-use crate::{Dataset, Error, Image};
+use crate::{Dataset, Error, Image, ImageView};
 
 /// The mean and the standard deviation of every channel over all pixels, with pixels scaled to 0..1.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Statistics {
     /// Per channel, between 0 and 1.
     pub mean: Vec<f32>,
@@ -19,26 +19,44 @@ impl Statistics {
     /// # Errors
     /// The first image that cannot be read.
     pub fn of(dataset: &dyn Dataset) -> Result<Self, Error> {
-        let channels = dataset.channels();
-        let zero = || vec![[0u64; 256]; channels];
+        let empty = || Histogram::new(dataset.channels());
         let counts = (0..dataset.len())
             .into_par_iter()
             .try_fold(
-                || (zero(), Image::empty()),
+                || (empty(), Image::empty()),
                 |(mut counts, mut buffer), index| {
-                    for pixel in dataset.image(index, &mut buffer)?.pixels().chunks_exact(channels) {
-                        counts.iter_mut().zip(pixel).for_each(|(counts, &value)| counts[usize::from(value)] += 1);
-                    }
+                    counts.add(dataset.image(index, &mut buffer)?);
                     Ok((counts, buffer))
                 },
             )
             .map(|folded| folded.map(|(counts, _)| counts))
-            .try_reduce(zero, |mut left, right| {
-                left.iter_mut().flatten().zip(right.iter().flatten()).for_each(|(left, right)| *left += right);
-                Ok(left)
-            })?;
-        let (mean, std) = counts.iter().map(moments).unzip();
-        Ok(Self { mean, std })
+            .try_reduce(empty, |left, right| Ok(left.merged(&right)))?;
+        Ok(counts.statistics())
+    }
+}
+
+/// How often each channel has each value.
+pub(crate) struct Histogram(Vec<[u64; 256]>);
+
+impl Histogram {
+    pub(crate) fn new(channels: usize) -> Self {
+        Self(vec![[0; 256]; channels])
+    }
+
+    pub(crate) fn add(&mut self, image: ImageView<'_>) {
+        for pixel in image.pixels().chunks_exact(self.0.len()) {
+            self.0.iter_mut().zip(pixel).for_each(|(counts, &value)| counts[usize::from(value)] += 1);
+        }
+    }
+
+    pub(crate) fn merged(mut self, other: &Self) -> Self {
+        self.0.iter_mut().flatten().zip(other.0.iter().flatten()).for_each(|(count, more)| *count += more);
+        self
+    }
+
+    pub(crate) fn statistics(&self) -> Statistics {
+        let (mean, std) = self.0.iter().map(moments).unzip();
+        Statistics { mean, std }
     }
 }
 

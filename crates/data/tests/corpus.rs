@@ -41,3 +41,18 @@ fn idx() {
 fn cifar_binary() {
     replay("cifar_binary", parsers::cifar_binary);
 }
+
+#[test]
+fn pictures() {
+    replay("decode", parsers::decode);
+}
+
+#[test]
+fn svhn() {
+    replay("svhn", parsers::svhn);
+}
+
+#[test]
+fn stl10() {
+    replay("stl10", parsers::stl10);
+}

@@ -135,8 +135,8 @@ fn faults_in_files_are_named_with_their_place() {
 fn a_folder_without_a_data_set_says_what_is_there() {
     let folder = tempfile::tempdir().unwrap();
     let expected = "DIR: expected a folder of pictures for each class (also below train/ and val/), IDX files \
-                    (train-images-idx3-ubyte[.gz], ...), CIFAR-10 (data_batch_1.bin, ...) or CIFAR-100 (train.bin, \
-                    test.bin) binary files, found";
+                    (train-images-idx3-ubyte[.gz], ...), CIFAR-10 (data_batch_1.bin, ...), CIFAR-100 (train.bin, \
+                    test.bin) or STL-10 (train_X.bin, ...) binary files, or SVHN's (train_32x32.mat, ...), found";
     assert_eq!(refusal(&folder), format!("{expected} no files"));
     ["a.png", "b.png", "c.png", "d.png"].iter().for_each(|name| fs::write(folder.path().join(name), "").unwrap());
     assert_eq!(refusal(&folder), format!("{expected} 4 other files (a.png, b.png, c.png, ...)"));

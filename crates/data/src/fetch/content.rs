@@ -9,10 +9,9 @@ use md5::Md5;
 use sha2::{Digest, Sha256};
 
 use super::cannot;
+use crate::decode::Codec;
 use crate::manifest::{Content, Manifest};
 
-/// The names of image files end like this, in any case.
-const IMAGES: [&str; 5] = ["jpeg", "jpg", "png", "bmp", "webp"];
 /// Folders that images may lie below those of their classes: Tiny ImageNet has `train/n01443537/images/`.
 const DEPTH: usize = 3;
 
@@ -48,9 +47,7 @@ fn count_images(folder: &Path, depth: usize) -> io::Result<usize> {
         if entry.file_type()?.is_dir() {
             count += if depth == 0 { 0 } else { count_images(&entry.path(), depth - 1)? };
         } else {
-            let name = entry.file_name();
-            let extension = Path::new(&name).extension().unwrap_or_default();
-            count += usize::from(IMAGES.iter().any(|image| extension.eq_ignore_ascii_case(image)));
+            count += usize::from(Codec::is_named(&entry.file_name()));
         }
     }
     Ok(count)

@@ -4,6 +4,8 @@ pub(crate) mod cifar;
 pub(crate) mod digits;
 pub(crate) mod idx;
 pub(crate) mod pictures;
+pub(crate) mod stl10;
+pub(crate) mod svhn;
 
 use std::path::Path;
 
@@ -24,6 +26,10 @@ pub enum Format {
     Cifar100,
     /// A folder of JPEG, PNG, WebP or BMP files for each class.
     Folder,
+    /// STL-10's binary files: for each split one of 96x96 images and one of labels.
+    Stl10,
+    /// SVHN's two MATLAB files of cropped digits, 32x32.
+    Svhn,
 }
 
 impl std::fmt::Display for Format {
@@ -34,6 +40,8 @@ impl std::fmt::Display for Format {
             Self::Cifar10 => "CIFAR-10",
             Self::Cifar100 => "CIFAR-100",
             Self::Folder => "folder for each class",
+            Self::Stl10 => "STL-10 binary",
+            Self::Svhn => "SVHN cropped digits",
         })
     }
 }
@@ -60,6 +68,16 @@ pub(crate) fn count_classes(labels: &[u32]) -> Result<usize, (usize, String)> {
         None => Ok(classes),
         Some(index) if classes == 0 => Err((index, "labels that start at class 0".to_owned())),
         Some(index) => Err((index, format!("a label from 0 to {}", classes - 1))),
+    }
+}
+
+/// Appends an image that is stored plane by plane, each column by column, as MATLAB does, in `[H, W, C]` order.
+pub(crate) fn push_columns(stored: &[u8], shape: ImageShape, pixels: &mut Vec<u8>) {
+    let ImageShape { channels, height, width } = shape;
+    for row in 0..height {
+        for column in 0..width {
+            pixels.extend((0..channels).map(|channel| stored[(channel * width + column) * height + row]));
+        }
     }
 }
 

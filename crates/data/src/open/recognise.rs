@@ -8,7 +8,7 @@ use super::{Splits, lazy, splits};
 use crate::decode::Codec;
 use crate::error::Line;
 use crate::format::pictures::{ANNOTATIONS, Listing, Pictures, list};
-use crate::format::{cifar, idx};
+use crate::format::{cifar, idx, stl10, svhn};
 use crate::{Dataset, Error, Format, Manifest};
 
 /// The files of a data set, recognised by their names.
@@ -16,6 +16,8 @@ pub(super) enum Files {
     Idx { train: [PathBuf; 2], test: [PathBuf; 2] },
     Cifar { layout: cifar::Layout, train: Vec<PathBuf>, test: PathBuf },
     Folder { train: PathBuf, test: Option<Test> },
+    Stl10 { train: [PathBuf; 2], test: [PathBuf; 2] },
+    Svhn { train: PathBuf, test: PathBuf },
 }
 
 const IDX_NAMES: [&str; 4] =
@@ -29,6 +31,8 @@ const CIFAR10_NAMES: [&str; 6] = [
     "test_batch.bin",
 ];
 const CIFAR100_NAMES: [&str; 2] = ["train.bin", "test.bin"];
+const STL10_NAMES: [&str; 4] = ["train_X.bin", "train_y.bin", "test_X.bin", "test_y.bin"];
+const SVHN_NAMES: [&str; 2] = ["train_32x32.mat", "test_32x32.mat"];
 
 /// The test images of a folder for each class.
 pub(super) enum Test {
@@ -67,8 +71,8 @@ impl Files {
             files => format!("{} other files ({})", files.len(), some(files)),
         };
         let expected = "a folder of pictures for each class (also below train/ and val/), IDX files \
-                        (train-images-idx3-ubyte[.gz], ...), CIFAR-10 (data_batch_1.bin, ...) or CIFAR-100 (train.bin, \
-                        test.bin) binary files";
+                        (train-images-idx3-ubyte[.gz], ...), CIFAR-10 (data_batch_1.bin, ...), CIFAR-100 (train.bin, \
+                        test.bin) or STL-10 (train_X.bin, ...) binary files, or SVHN's (train_32x32.mat, ...)";
         Err(Error::Unrecognised { folder: path.to_owned(), expected: expected.to_owned(), found })
     }
 
@@ -164,22 +168,31 @@ impl Files {
         });
         let plain = |name: &'static str| names.get(name).cloned().ok_or(name);
         let (ten, hundred) = (CIFAR10_NAMES.map(plain), CIFAR100_NAMES.map(plain));
+        let (stl10, svhn) = (STL10_NAMES.map(plain), SVHN_NAMES.map(plain));
 
-        let present = [&idx[..], &ten[..], &hundred[..]].map(|names| names.iter().any(Result::is_ok));
-        match present {
-            [false, false, false] => Ok(None),
-            [true, false, false] => {
+        let sets = [&idx[..], &ten[..], &hundred[..], &stl10[..], &svhn[..]];
+        match sets.map(|names| names.iter().any(Result::is_ok)) {
+            [false, false, false, false, false] => Ok(None),
+            [true, false, false, false, false] => {
                 let [train_images, train_labels, test_images, test_labels] =
                     complete(folder, idx, "IDX, plain or with .gz at the end of its name")?;
                 Ok(Some(Self::Idx { train: [train_images, train_labels], test: [test_images, test_labels] }))
             }
-            [false, true, false] => {
+            [false, true, false, false, false] => {
                 let [train @ .., test] = complete(folder, ten, "CIFAR-10 binary")?;
                 Ok(Some(Self::Cifar { layout: cifar::Layout::Cifar10, train: train.to_vec(), test }))
             }
-            [false, false, true] => {
+            [false, false, true, false, false] => {
                 let [train, test] = complete(folder, hundred, "CIFAR-100 binary")?;
                 Ok(Some(Self::Cifar { layout: cifar::Layout::Cifar100, train: vec![train], test }))
+            }
+            [false, false, false, true, false] => {
+                let [train_images, train_labels, test_images, test_labels] = complete(folder, stl10, "STL-10 binary")?;
+                Ok(Some(Self::Stl10 { train: [train_images, train_labels], test: [test_images, test_labels] }))
+            }
+            [false, false, false, false, true] => {
+                let [train, test] = complete(folder, svhn, "SVHN's cropped digits")?;
+                Ok(Some(Self::Svhn { train, test }))
             }
             _ => Err(Error::Unrecognised {
                 folder: folder.to_owned(),
@@ -214,13 +227,27 @@ impl Files {
                     cifar::Layout::Cifar10 => Format::Cifar10,
                     cifar::Layout::Cifar100 => Format::Cifar100,
                 };
-                let official = Manifest::all().iter().find(|manifest| manifest.format == format);
-                let classes = classes.or_else(|| official.map(|manifest| manifest.classes.clone())).unwrap_or_default();
+                let classes = classes.unwrap_or_else(|| official_classes(format));
                 splits(name, format, classes, cifar::read(&train, layout)?, Some(cifar::read(&[test], layout)?))
             }
             Self::Folder { train, test } => folder(name, &train, test, classes),
+            Self::Stl10 { train: [train_images, train_labels], test: [test_images, test_labels] } => {
+                let classes = classes.unwrap_or_else(|| official_classes(Format::Stl10));
+                let test = stl10::read(&test_images, &test_labels)?;
+                splits(name, Format::Stl10, classes, stl10::read(&train_images, &train_labels)?, Some(test))
+            }
+            Self::Svhn { train, test } => {
+                let classes = classes.unwrap_or_else(|| official_classes(Format::Svhn));
+                splits(name, Format::Svhn, classes, svhn::read(&train)?, Some(svhn::read(&test)?))
+            }
         }
     }
+}
+
+/// The class names of the one known data set that has a format of its own.
+fn official_classes(format: Format) -> Vec<String> {
+    let official = Manifest::all().iter().find(|manifest| manifest.format == format);
+    official.map(|manifest| manifest.classes.clone()).unwrap_or_default()
 }
 
 /// Joins the names to the folder, or says which one is not there.

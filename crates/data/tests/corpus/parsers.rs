@@ -14,12 +14,24 @@ pub(crate) type Outcome = Result<usize, String>;
 thread_local! {
     /// A folder that serves one input after another: making one takes longer than most inputs.
     static FOLDER: RefCell<tempfile::TempDir> = RefCell::new(tempfile::tempdir().unwrap());
+    static BUFFER: RefCell<Image> = RefCell::new(Image::empty());
 }
 
 /// A TOML manifest.
 pub(crate) fn manifest(bytes: &[u8]) -> Outcome {
     let text = String::from_utf8_lossy(bytes);
     Manifest::parse(&text).map(|manifest| manifest.files.len()).map_err(|error| one_line(&error))
+}
+
+/// A picture of any codec: 1 if it can be decoded.
+pub(crate) fn decode(bytes: &[u8]) -> Outcome {
+    BUFFER.with_borrow_mut(|image| {
+        let promised = mp_data::decode::shape(bytes);
+        mp_data::decode::decode(bytes, image).map_err(|error| one_line(&error))?;
+        assert_eq!(promised.expect("what can be decoded has a header"), image.shape());
+        assert!(image.shape().len() <= mp_data::decode::MOST_VALUES);
+        Ok(1)
+    })
 }
 
 /// IDX files. The first byte says how many of the next bytes are the label file; the rest is the image file.
@@ -40,6 +52,17 @@ pub(crate) fn cifar_binary(bytes: &[u8]) -> Outcome {
     let names = if bytes.len() % 2 == 1 { &ten[..] } else { &["train", "test"] };
     let names: Vec<String> = names.iter().map(|name| format!("{name}.bin")).collect();
     open(&names.iter().map(|name| (name.as_str(), bytes)).collect::<Vec<_>>())
+}
+
+/// SVHN's MATLAB files, each with these bytes.
+pub(crate) fn svhn(bytes: &[u8]) -> Outcome {
+    open(&[("train_32x32.mat", bytes), ("test_32x32.mat", bytes)])
+}
+
+/// STL-10's binary files. The first byte is the only label.
+pub(crate) fn stl10(bytes: &[u8]) -> Outcome {
+    let (label, images) = bytes.split_at(bytes.len().min(1));
+    open(&[("train_X.bin", images), ("train_y.bin", label), ("test_X.bin", images), ("test_y.bin", label)])
 }
 
 /// Opens a folder with these files, and looks at every image.
@@ -71,7 +94,7 @@ fn look_at_all(splits: &Splits) -> Outcome {
     Ok(splits.train.len() + splits.test.len())
 }
 
-fn one_line(error: &mp_data::Error) -> String {
+fn one_line(error: &impl std::error::Error) -> String {
     let text = error.to_string();
     assert!(!text.contains('\n'), "an error of several lines: {text}");
     text

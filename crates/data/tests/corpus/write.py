@@ -3,6 +3,7 @@
 import gzip
 import pathlib
 import struct
+import zlib
 
 HERE = pathlib.Path(__file__).parent
 
@@ -45,3 +46,52 @@ mnist = (datasets / "mnist.toml").read_bytes()
 write("manifest", "bad_name", mnist.replace(b'"mnist"', b'"../mnist"', 1))
 write("manifest", "bad_field", mnist.replace(b"[[sources]]", b"[[source]]", 1))
 write("manifest", "bad_bytes", b"name = \xff\xfe")
+
+
+def png(width, height, data, bits=8, colour=2):
+    def chunk(name, content):
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(data, 9)) + chunk(b"IEND", b"")
+
+
+pictures = HERE.parent / "pictures"
+for name in ["baseline.jpg", "progressive.jpg", "palette.png", "lossy.webp", "lossless.webp", "palette.bmp"]:
+    write("decode", f"valid_{name}", (pictures / name).read_bytes())
+write("decode", "bad_huge.png", png(50_000, 50_000, b"\0" * 1000))
+write("decode", "bad_bomb.png", png(9000, 9000, bytes(9000 * (9000 * 3 + 1) // 100)))
+write("decode", "bad_cut.jpg", (pictures / "baseline.jpg").read_bytes()[:200])
+write("decode", "bad_empty", b"")
+write("decode", "bad_gif", b"GIF89a" + bytes(20))
+
+
+def element(kind, data):
+    return struct.pack("<II", kind, len(data)) + data + bytes(-len(data) % 8)
+
+
+def array(name, sizes, stored):
+    """A numeric array of a MATLAB 5 file."""
+    flags, dimensions = struct.pack("<II", 9, 0), struct.pack(f"<{len(sizes)}I", *sizes)
+    short_name = struct.pack("<HH4s", 1, len(name), name)
+    return element(14, element(6, flags) + element(5, dimensions) + short_name + stored)
+
+
+def packed_array(array):
+    data = zlib.compress(array, 9)
+    return struct.pack("<II", 15, len(data)) + data
+
+
+head = b"MATLAB 5.0 MAT-file".ljust(124) + b"\0\1IM"
+pixels = array(b"X", [32, 32, 3, 1], element(2, record))
+label = array(b"y", [1, 1], element(9, struct.pack("<d", 10)))
+write("svhn", "valid_plain", head + pixels + label)
+write("svhn", "valid_packed", head + packed_array(label) + packed_array(pixels))
+write("svhn", "bad_head", b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM")
+write("svhn", "bad_huge", head + array(b"X", [0xFFFFFFFF] * 4, element(2, record)) + label)
+write("svhn", "bad_bomb", head + packed_array(array(b"X", [32, 32, 3, 1], element(2, bytes(1 << 21)))) + label)
+write("svhn", "bad_cut", (head + pixels + label)[:-3])
+
+write("stl10", "valid_one", bytes([7]) + bytes(i // 96 % 96 for i in range(96 * 96 * 3)))
+write("stl10", "bad_label", bytes([11]) + bytes(96 * 96 * 3))
+write("stl10", "bad_cut", bytes([1]) + bytes(96 * 96))

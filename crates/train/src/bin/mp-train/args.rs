@@ -280,21 +280,30 @@ pub(crate) enum Data {
     #[command(after_help = "\
 Examples:
   mp-train data fetch fashion-mnist
-  mp-train data fetch cifar10 --data-dir /data")]
+  mp-train data fetch cifar10 --data-dir /data
+
+A broken download goes on where it stopped; every file is checked before it is used. What is there already is checked and kept.")]
     Fetch {
-        /// fashion-mnist, mnist, cifar10 or cifar100
+        /// fashion-mnist, mnist, cifar10, cifar100, svhn, stl10, imagenette, tiny-imagenet, or imagenet: how to bring it
         name: String,
         #[command(flatten)]
         data_dir: DataDir,
     },
-    /// Show what a data set holds
+    /// Show what a data set holds: counts, sizes, channel means, damaged images
     #[command(after_help = "\
 Examples:
   mp-train data inspect digits
-  mp-train data inspect my/folder")]
+  mp-train data inspect my/folder --sheet sheet.png
+  mp-train data inspect cifar10 --json")]
     Inspect {
-        /// A known name, or a folder of IDX or CIFAR binary files
+        /// A known name, or the path of a data set
         name: String,
+        /// Also draw some images of every class into a PNG file
+        #[arg(long, value_name = "FILE")]
+        sheet: Option<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         data_dir: DataDir,
     },

@@ -1,6 +1,13 @@
 //! `mp-train data`.
 
+use std::path::Path;
+
+use anyhow::Context;
+use image::codecs::png::PngEncoder;
+use image::{ExtendedColorType, ImageEncoder};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use mp_data::Splits;
+use mp_train::atomic::{self, Existing};
 
 use crate::args::Data;
 use crate::output;
@@ -8,7 +15,7 @@ use crate::output;
 pub(crate) fn run(args: Data) -> anyhow::Result<()> {
     match args {
         Data::Fetch { name, data_dir } => {
-            let bar = download_bar();
+            let bar = bar("{msg} {wide_bar} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left", 0);
             let folder = mp_data::fetch(&name, &data_dir.resolve()?, &mut |progress| {
                 if bar.message() != progress.file {
                     bar.set_message(progress.file.to_owned());
@@ -20,17 +27,37 @@ pub(crate) fn run(args: Data) -> anyhow::Result<()> {
             bar.finish_and_clear();
             output::text(&format!("{name} is in {}", folder?.display()))
         }
-        Data::Inspect { name, data_dir } => {
+        Data::Inspect { name, sheet, json, data_dir } => {
             let splits = mp_data::open(&name, &data_dir.resolve()?)?;
-            output::text(&mp_data::inspect(&splits)?.to_string())
+            let bar = images_bar(&splits);
+            let report = mp_data::inspect(&splits, &|done| bar.set_position(done as u64));
+            bar.finish_and_clear();
+            if let Some(path) = sheet {
+                write_sheet(&splits, &path)?;
+            }
+            if json { output::json(&report) } else { output::text(&report.to_string()) }
         }
     }
 }
 
+fn write_sheet(splits: &Splits, path: &Path) -> anyhow::Result<()> {
+    let sheet = mp_data::sheet(splits)?;
+    let (width, height) = (sheet.shape().width as u32, sheet.shape().height as u32);
+    let mut bytes = Vec::new();
+    PngEncoder::new(&mut bytes)
+        .write_image(sheet.pixels(), width, height, ExtendedColorType::Rgb8)
+        .with_context(|| format!("cannot encode {}", path.display()))?;
+    Ok(atomic::write(path, &bytes, Existing::Replace)?)
+}
+
+/// For one pass over all images.
+fn images_bar(splits: &Splits) -> ProgressBar {
+    bar("{wide_bar} {pos}/{len} images, {per_sec}, {eta} left", (splits.train.len() + splits.test.len()) as u64)
+}
+
 /// Shows itself on a terminal only.
-fn download_bar() -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-    let style = ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+fn bar(template: &str, length: u64) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
+    bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar
 }

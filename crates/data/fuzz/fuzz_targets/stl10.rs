@@ -1,0 +1,9 @@
+//! STL-10's binary files.
+#![no_main]
+
+#[path = "../../tests/corpus/parsers.rs"]
+mod parsers;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let _ = parsers::stl10(bytes);
+});
