@@ -38,6 +38,16 @@ pub trait Dataset: Send + Sync {
         std::iter::once(0..self.len()).collect()
     }
 
+    /// The bytes of an image as they are stored, where that is a JPEG, PNG, WebP or BMP: where they lie, or read into `buffer`.
+    /// `None` by default: they are not stored like this.
+    ///
+    /// # Errors
+    /// An image that cannot be read.
+    fn encoded<'a>(&'a self, index: usize, buffer: &'a mut Vec<u8>) -> Result<Option<&'a [u8]>, Error> {
+        let _ = (index, buffer);
+        Ok(None)
+    }
+
     /// The pixels of an image: where they lie, or decoded into `buffer`, whose memory serves one image after another.
     ///
     /// # Errors

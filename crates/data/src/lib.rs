@@ -38,6 +38,7 @@ mod inspect;
 mod loader;
 mod manifest;
 mod open;
+mod pack;
 mod random;
 mod sheet;
 mod statistics;
@@ -56,6 +57,7 @@ pub use loader::{
 };
 pub use manifest::{Content, Download, Limits, Manifest, Source, Tree};
 pub use open::{Splits, open};
+pub use pack::{Packing, pack};
 pub use sheet::sheet;
 pub use statistics::Statistics;
 pub use subset::Subset;

@@ -73,6 +73,10 @@ impl Dataset for Subset {
         .collect()
     }
 
+    fn encoded<'a>(&'a self, index: usize, buffer: &'a mut Vec<u8>) -> Result<Option<&'a [u8]>, Error> {
+        self.whole.encoded(self.indices[index], buffer)
+    }
+
     fn image<'a>(&'a self, index: usize, buffer: &'a mut Image) -> Result<ImageView<'a>, Error> {
         self.whole.image(self.indices[index], buffer)
     }

@@ -134,9 +134,10 @@ fn faults_in_files_are_named_with_their_place() {
 #[test]
 fn a_folder_without_a_data_set_says_what_is_there() {
     let folder = tempfile::tempdir().unwrap();
-    let expected = "DIR: expected a folder of pictures for each class (also below train/ and val/), IDX files \
-                    (train-images-idx3-ubyte[.gz], ...), CIFAR-10 (data_batch_1.bin, ...), CIFAR-100 (train.bin, \
-                    test.bin) or STL-10 (train_X.bin, ...) binary files, or SVHN's (train_32x32.mat, ...), found";
+    let expected = "DIR: expected a folder of pictures for each class (also below train/ and val/), a packed file (.mpd), \
+                    tar files with KEY.jpg and KEY.cls, x_train.npy and y_train.npy or an .npz of such, or the files of \
+                    MNIST (train-images-idx3-ubyte[.gz], ...), CIFAR (data_batch_1[.bin], ...), SVHN (train_32x32.mat, ...) \
+                    or STL-10 (train_X.bin, ...), found";
     assert_eq!(refusal(&folder), format!("{expected} no files"));
     ["a.png", "b.png", "c.png", "d.png"].iter().for_each(|name| fs::write(folder.path().join(name), "").unwrap());
     assert_eq!(refusal(&folder), format!("{expected} 4 other files (a.png, b.png, c.png, ...)"));
@@ -168,7 +169,7 @@ fn what_is_no_folder_is_refused_by_kind() {
     };
     assert_eq!(
         message(file.to_str().unwrap()),
-        "CACHE/file: expected a folder with a data set's files, found a single file"
+        "CACHE/file: expected a folder with a data set's files, or a packed file, .npz, .tar or CIFAR's .tar.gz, found another file"
     );
     assert_eq!(message("./nowhere"), "./nowhere is missing: expected a data set's folder or file");
     assert_eq!(

@@ -1,14 +1,23 @@
-//! CIFAR-10 and CIFAR-100 binary files: records of one or two label bytes and a 32x32 image as three planes.
+//! CIFAR-10 and CIFAR-100: binary files, records of one or two label bytes and a 32x32 image as three planes; pickles of the
+//! same; and both still in their archives.
 //!
-//! Layout: <https://www.cs.toronto.edu/~kriz/cifar.html>, "Binary version".
+//! Layouts: <https://www.cs.toronto.edu/~kriz/cifar.html>, "Binary version" and "Python / Matlab versions".
 
+use std::fs::File;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use super::{Raw, malformed};
+use flate2::bufread::MultiGzDecoder;
+
+use super::pickle::Pickle;
+use super::{Raw, malformed, planes};
+use crate::error::Line;
 use crate::{Error, ImageShape};
 
 const SHAPE: ImageShape = ImageShape { channels: 3, height: 32, width: 32 };
-const PLANE: usize = 32 * 32;
+
+/// The most bytes of an archive's files; the official ones hold 186 MB.
+const MOST_UNPACKED: u64 = 1 << 30;
 
 /// Which of the two record layouts a file has.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,15 +37,23 @@ impl Layout {
         }
     }
 
-    fn record(self) -> usize {
-        self.labels().len() + SHAPE.len()
+    /// The training files of the binary version, then the test file.
+    pub(crate) fn files(self) -> &'static [&'static str] {
+        match self {
+            Self::Cifar10 => &[
+                "data_batch_1.bin",
+                "data_batch_2.bin",
+                "data_batch_3.bin",
+                "data_batch_4.bin",
+                "data_batch_5.bin",
+                "test_batch.bin",
+            ],
+            Self::Cifar100 => &["train.bin", "test.bin"],
+        }
     }
 
-    fn name(self) -> &'static str {
-        match self {
-            Self::Cifar10 => "CIFAR-10",
-            Self::Cifar100 => "CIFAR-100",
-        }
+    fn record(self) -> usize {
+        self.labels().len() + SHAPE.len()
     }
 
     fn other(self) -> Self {
@@ -47,14 +64,139 @@ impl Layout {
     }
 }
 
+impl std::fmt::Display for Layout {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Cifar10 => "CIFAR-10",
+            Self::Cifar100 => "CIFAR-100",
+        })
+    }
+}
+
+impl std::fmt::Display for Version {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Binary => "binary",
+            Self::Pickled => "as a Python pickle",
+        })
+    }
+}
+
+/// Which of the two versions of the files it is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Version {
+    /// Names end in `.bin`.
+    Binary,
+    /// Python pickles, whose names have no ending.
+    Pickled,
+}
+
+fn nothing() -> Raw {
+    Raw { shape: SHAPE, labels: Vec::new(), pixels: Vec::new() }
+}
+
 /// Reads the files one after the other into one split.
-pub(crate) fn read(paths: &[PathBuf], layout: Layout) -> Result<Raw, Error> {
-    let mut raw = Raw { shape: SHAPE, labels: Vec::new(), pixels: Vec::new() };
+pub(crate) fn read(paths: &[PathBuf], layout: Layout, version: Version) -> Result<Raw, Error> {
+    let mut raw = nothing();
     for path in paths {
         let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
-        parse(path, &bytes, layout, &mut raw)?;
+        add(path, &bytes, layout, version, &mut raw)?;
     }
     Ok(raw)
+}
+
+fn add(path: &Path, bytes: &[u8], layout: Layout, version: Version, raw: &mut Raw) -> Result<(), Error> {
+    match version {
+        Version::Binary => parse(path, bytes, layout, raw),
+        Version::Pickled => parse_pickle(path, bytes, layout, raw),
+    }
+}
+
+/// Reads both splits out of an official `.tar.gz`, of either version, without unpacking it to the disk.
+pub(crate) fn read_archive(path: &Path, layout: Layout, version: Version) -> Result<(Raw, Raw), Error> {
+    let file = File::open(path).map_err(Error::io("read", path))?;
+    archive(path, BufReader::with_capacity(1 << 16, file), layout, version)
+}
+
+fn archive(path: &Path, bytes: impl std::io::BufRead, layout: Layout, version: Version) -> Result<(Raw, Raw), Error> {
+    let broken = |error: std::io::Error| malformed(path, 0, "an intact .tar.gz of at most 1 GiB", error);
+    let mut archive = tar::Archive::new(MultiGzDecoder::new(bytes).take(MOST_UNPACKED));
+    let mut files: Vec<Option<Vec<u8>>> = vec![None; layout.files().len()];
+    // Raw: entries are taken as they come, and nothing is kept in memory that is not asked for.
+    for entry in archive.entries().map_err(broken)?.raw(true) {
+        let mut entry = entry.map_err(broken)?;
+        let name = entry.path_bytes().into_owned();
+        let name = name.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+        let wanted = |file: &&str| name == version.name(file).as_bytes();
+        let Some(index) = layout.files().iter().position(wanted) else { continue };
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).map_err(broken)?;
+        if bytes.len() as u64 != entry.size() {
+            let expected = format!("{} bytes of {}", entry.size(), name.escape_ascii());
+            return Err(malformed(path, 0, expected, format!("the end after {}", bytes.len())));
+        }
+        files[index] = Some(bytes);
+    }
+    let (mut train, mut test) = (nothing(), nothing());
+    for (index, (file, bytes)) in layout.files().iter().zip(files).enumerate() {
+        let name = version.name(file);
+        let place = PathBuf::from(format!("{}/{name}", Line(path)));
+        let bytes = bytes.ok_or_else(|| malformed(path, 0, format!("an archive with {name}"), "none"))?;
+        let split = if index + 1 < layout.files().len() { &mut train } else { &mut test };
+        add(&place, &bytes, layout, version, split)?;
+    }
+    Ok((train, test))
+}
+
+/// Which data set an archive holds, told from the first of its files that belongs to one; `None` if there is none.
+pub(crate) fn identify(path: &Path) -> Result<Option<(Layout, Version)>, Error> {
+    let file = File::open(path).map_err(Error::io("read", path))?;
+    let broken = |error: std::io::Error| malformed(path, 0, "an intact .tar.gz of at most 1 GiB", error);
+    let mut archive =
+        tar::Archive::new(MultiGzDecoder::new(BufReader::with_capacity(1 << 16, file)).take(MOST_UNPACKED));
+    for entry in archive.entries().map_err(broken)?.raw(true) {
+        let name = entry.map_err(broken)?.path_bytes().into_owned();
+        let name = name.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+        for layout in [Layout::Cifar10, Layout::Cifar100] {
+            for version in [Version::Binary, Version::Pickled] {
+                if layout.files().iter().any(|file| name == version.name(file).as_bytes()) {
+                    return Ok(Some((layout, version)));
+                }
+            }
+        }
+    }
+    Ok(None)
+}
+
+impl Version {
+    /// What a file of the binary version is called here.
+    pub(crate) fn name(self, binary: &str) -> &str {
+        match self {
+            Self::Binary => binary,
+            Self::Pickled => binary.trim_end_matches(".bin"),
+        }
+    }
+}
+
+/// Adds the images of one pickle to `raw`.
+fn parse_pickle(path: &Path, bytes: &[u8], layout: Layout, raw: &mut Raw) -> Result<(), Error> {
+    let pickle = Pickle::parse(path, bytes)?;
+    let (key, classes) = match layout {
+        Layout::Cifar10 => ("labels", 10),
+        Layout::Cifar100 => ("fine_labels", 100),
+    };
+    let (labels, array) = (pickle.numbers(key)?, pickle.array("data")?);
+    if array.columns != SHAPE.len() || array.rows != labels.len() || labels.is_empty() {
+        let expected = format!("`data` of {}x{} bytes, a row for each of `{key}`", labels.len().max(1), SHAPE.len());
+        return Err(malformed(path, 0, expected, format!("{}x{}", array.rows, array.columns)));
+    }
+    if let Some(index) = labels.iter().position(|label| !(0..classes).contains(label)) {
+        let expected = format!("number {index} of `{key}` from 0 to {}", classes - 1);
+        return Err(malformed(path, 0, expected, labels[index]));
+    }
+    raw.labels.extend(labels.into_iter().map(|label| label as u32));
+    array.bytes.chunks_exact(SHAPE.len()).for_each(|image| planes::from_rows(image, SHAPE, &mut raw.pixels));
+    Ok(())
 }
 
 /// Adds the records of one file to `raw`.
@@ -62,11 +204,11 @@ fn parse(path: &Path, bytes: &[u8], layout: Layout, raw: &mut Raw) -> Result<(),
     let record = layout.record();
     let rest = bytes.len() % record;
     if bytes.is_empty() || rest != 0 {
-        let expected = format!("{} records of {record} bytes each", layout.name());
+        let expected = format!("{} records of {record} bytes each", layout);
         let found = match layout.other() {
             _ if bytes.is_empty() => "an empty file".to_owned(),
             other if bytes.len().is_multiple_of(other.record()) => {
-                format!("{} bytes, which is whole records of {} instead", bytes.len(), other.name())
+                format!("{} bytes, which is whole records of {} instead", bytes.len(), other)
             }
             _ => format!("the end after {rest} bytes of the last record"),
         };
@@ -84,9 +226,7 @@ fn parse(path: &Path, bytes: &[u8], layout: Layout, raw: &mut Raw) -> Result<(),
             }
         }
         raw.labels.extend(labels.last().map(|&label| u32::from(label)));
-        let (red, rest) = planes.split_at(PLANE);
-        let (green, blue) = rest.split_at(PLANE);
-        raw.pixels.extend(red.iter().zip(green).zip(blue).flat_map(|((&r, &g), &b)| [r, g, b]));
+        planes::from_rows(planes, SHAPE, &mut raw.pixels);
     }
     Ok(())
 }
@@ -97,8 +237,10 @@ mod tests {
 
     use super::*;
 
+    const PLANE: usize = 32 * 32;
+
     fn parsed(bytes: &[u8], layout: Layout) -> Result<Raw, String> {
-        let mut raw = Raw { shape: SHAPE, labels: Vec::new(), pixels: Vec::new() };
+        let mut raw = nothing();
         parse(Path::new("batch.bin"), bytes, layout, &mut raw).map_err(|error| error.to_string())?;
         Ok(raw)
     }

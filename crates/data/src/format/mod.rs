@@ -3,7 +3,13 @@
 pub(crate) mod cifar;
 pub(crate) mod digits;
 pub(crate) mod idx;
+pub(crate) mod map;
+pub(crate) mod numpy;
+pub(crate) mod packed;
+mod pickle;
 pub(crate) mod pictures;
+mod planes;
+pub(crate) mod shards;
 pub(crate) mod stl10;
 pub(crate) mod svhn;
 
@@ -26,10 +32,16 @@ pub enum Format {
     Cifar100,
     /// A folder of JPEG, PNG, WebP or BMP files for each class.
     Folder,
-    /// STL-10's binary files: for each split one of 96x96 images and one of labels.
-    Stl10,
-    /// SVHN's two MATLAB files of cropped digits, 32x32.
+    /// Tar files with `key.jpg` and `key.cls`, as WebDataset writes them.
+    Shards,
+    /// NumPy's `.npy` files or an `.npz` archive: images as bytes, labels as whole numbers.
+    Numpy,
+    /// SVHN's cropped digits: `train_32x32.mat` and `test_32x32.mat`.
     Svhn,
+    /// STL-10's binary files, without the images that have no labels.
+    Stl10,
+    /// One file that [`pack`](crate::pack()) has written.
+    Packed,
 }
 
 impl std::fmt::Display for Format {
@@ -40,8 +52,11 @@ impl std::fmt::Display for Format {
             Self::Cifar10 => "CIFAR-10",
             Self::Cifar100 => "CIFAR-100",
             Self::Folder => "folder for each class",
+            Self::Shards => "tar files (WebDataset)",
+            Self::Numpy => "NumPy arrays",
+            Self::Svhn => "SVHN (MATLAB)",
             Self::Stl10 => "STL-10 binary",
-            Self::Svhn => "SVHN cropped digits",
+            Self::Packed => "packed file",
         })
     }
 }

@@ -136,6 +136,13 @@ impl Dataset for Pictures {
         self.files[index].0 as usize
     }
 
+    fn encoded<'a>(&'a self, index: usize, buffer: &'a mut Vec<u8>) -> Result<Option<&'a [u8]>, Error> {
+        let path = self.root.join(&self.files[index].1);
+        buffer.clear();
+        read(&path, buffer).map_err(Error::io("read", &path))?;
+        Ok(Some(buffer))
+    }
+
     fn image<'a>(&'a self, index: usize, buffer: &'a mut Image) -> Result<ImageView<'a>, Error> {
         let path = self.root.join(&self.files[index].1);
         with_bytes(|bytes| {

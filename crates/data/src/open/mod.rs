@@ -1,5 +1,6 @@
 //! From a name or a path to the two splits of a data set.
 
+mod read;
 mod recognise;
 
 use std::path::{Path, PathBuf};

@@ -2,37 +2,33 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::{Splits, lazy, splits};
+use crate::Error;
 use crate::decode::Codec;
 use crate::error::Line;
-use crate::format::pictures::{ANNOTATIONS, Listing, Pictures, list};
-use crate::format::{cifar, idx, stl10, svhn};
-use crate::{Dataset, Error, Format, Manifest};
+use crate::format::cifar::{self, Layout, Version};
+use crate::format::pictures::{ANNOTATIONS, Listing, list};
+use crate::format::{numpy, packed, shards};
+
+const IDX_NAMES: [&str; 4] =
+    ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
 
 /// The files of a data set, recognised by their names.
 pub(super) enum Files {
     Idx { train: [PathBuf; 2], test: [PathBuf; 2] },
-    Cifar { layout: cifar::Layout, train: Vec<PathBuf>, test: PathBuf },
-    Folder { train: PathBuf, test: Option<Test> },
-    Stl10 { train: [PathBuf; 2], test: [PathBuf; 2] },
+    Cifar { layout: Layout, version: Version, train: Vec<PathBuf>, test: PathBuf },
+    CifarArchive { layout: Layout, version: Version, path: PathBuf },
     Svhn { train: PathBuf, test: PathBuf },
+    Stl10 { train: [PathBuf; 2], test: [PathBuf; 2], names: Option<PathBuf> },
+    NumpyPairs { train: [PathBuf; 2], test: Option<[PathBuf; 2]> },
+    NumpyArchive(PathBuf),
+    Folder { train: PathBuf, test: Option<Test> },
+    Shards { train: Vec<PathBuf>, test: Vec<PathBuf> },
+    Packed(PathBuf),
 }
-
-const IDX_NAMES: [&str; 4] =
-    ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
-const CIFAR10_NAMES: [&str; 6] = [
-    "data_batch_1.bin",
-    "data_batch_2.bin",
-    "data_batch_3.bin",
-    "data_batch_4.bin",
-    "data_batch_5.bin",
-    "test_batch.bin",
-];
-const CIFAR100_NAMES: [&str; 2] = ["train.bin", "test.bin"];
-const STL10_NAMES: [&str; 4] = ["train_X.bin", "train_y.bin", "test_X.bin", "test_y.bin"];
-const SVHN_NAMES: [&str; 2] = ["train_32x32.mat", "test_32x32.mat"];
 
 /// The test images of a folder for each class.
 pub(super) enum Test {
@@ -52,11 +48,7 @@ impl Files {
     /// The data set in a folder, in a folder of that, or in one of that again: official archives unpack to such.
     pub(super) fn find(path: &Path) -> Result<Self, Error> {
         if !path.is_dir() {
-            return Err(Error::Unrecognised {
-                folder: path.to_owned(),
-                expected: "a folder with a data set's files".to_owned(),
-                found: "a single file".to_owned(),
-            });
+            return Self::single(path);
         }
         let listing = list(path)?;
         if let Some(files) = Self::within(path, &listing, 2)? {
@@ -65,22 +57,58 @@ impl Files {
         if Self::holds_classes(path, &listing)? {
             return Ok(Self::Folder { train: path.to_owned(), test: None });
         }
+        if let Some(files) = Self::archived(path, &text(&listing))? {
+            return Ok(files);
+        }
         let found = match &listing.files[..] {
             [] if listing.folders.is_empty() => "no files".to_owned(),
             [] => format!("folders without a data set ({})", some(&listing.folders)),
             files => format!("{} other files ({})", files.len(), some(files)),
         };
-        let expected = "a folder of pictures for each class (also below train/ and val/), IDX files \
-                        (train-images-idx3-ubyte[.gz], ...), CIFAR-10 (data_batch_1.bin, ...), CIFAR-100 (train.bin, \
-                        test.bin) or STL-10 (train_X.bin, ...) binary files, or SVHN's (train_32x32.mat, ...)";
+        let expected = "a folder of pictures for each class (also below train/ and val/), a packed file (.mpd), tar files \
+                        with KEY.jpg and KEY.cls, x_train.npy and y_train.npy or an .npz of such, or the files of MNIST \
+                        (train-images-idx3-ubyte[.gz], ...), CIFAR (data_batch_1[.bin], ...), SVHN (train_32x32.mat, ...) or \
+                        STL-10 (train_X.bin, ...)";
         Err(Error::Unrecognised { folder: path.to_owned(), expected: expected.to_owned(), found })
+    }
+
+    /// The data set in one file.
+    fn single(path: &Path) -> Result<Self, Error> {
+        let mut start = Vec::new();
+        let file = File::open(path).map_err(Error::io("read", path))?;
+        file.take(512).read_to_end(&mut start).map_err(Error::io("read", path))?;
+        match &start[..] {
+            bytes if bytes.starts_with(&packed::MAGIC) => Ok(Self::Packed(path.to_owned())),
+            [b'P', b'K', 3, 4, ..] => Ok(Self::NumpyArchive(path.to_owned())),
+            bytes if bytes.get(257..262) == Some(b"ustar") => {
+                Ok(Self::Shards { train: vec![path.to_owned()], test: Vec::new() })
+            }
+            [0x1f, 0x8b, ..] => match cifar::identify(path)? {
+                Some((layout, version)) => Ok(Self::CifarArchive { layout, version, path: path.to_owned() }),
+                None => Err(Error::Unrecognised {
+                    folder: path.to_owned(),
+                    expected: "an official archive of CIFAR-10 or CIFAR-100".to_owned(),
+                    found: "another .tar.gz: unpack it, and name the folder".to_owned(),
+                }),
+            },
+            _ => Err(Error::Unrecognised {
+                folder: path.to_owned(),
+                expected: "a folder with a data set's files, or a packed file, .npz, .tar or CIFAR's .tar.gz"
+                    .to_owned(),
+                found: "another file".to_owned(),
+            }),
+        }
     }
 
     /// The data set in this folder, or in one at most `depth` below it.
     fn within(folder: &Path, listing: &Listing, depth: usize) -> Result<Option<Self>, Error> {
-        let names = listing.files.iter().map(|name| name.to_string_lossy().into_owned()).collect();
-        if let Some(files) = Self::among(folder, &names)? {
+        if let Some(files) = Self::among(folder, &text(listing))? {
             return Ok(Some(files));
+        }
+        let mut packed =
+            listing.files.iter().filter(|name| Path::new(name).extension().is_some_and(|end| end == "mpd"));
+        if let (Some(name), None) = (packed.next(), packed.next()) {
+            return Ok(Some(Self::Packed(folder.join(name))));
         }
         if let Some(files) = Self::in_split_folders(folder, listing)? {
             return Ok(Some(files));
@@ -113,8 +141,16 @@ impl Files {
             found.map(|name| folder.join(name))
         };
         let Some(train) = find(&TRAIN_FOLDERS) else { return Ok(None) };
-        if list(&train)?.folders.is_empty() {
-            return Ok(None);
+        let inside = list(&train)?;
+        if inside.folders.is_empty() {
+            let tars = |folder: &Path, listing: &Listing| -> Vec<PathBuf> {
+                let names = listing.files.iter().filter(|name| has_ending(&name.to_string_lossy(), "tar"));
+                names.map(|name| folder.join(name)).collect()
+            };
+            let files = tars(&train, &inside);
+            let test = TEST_FOLDERS.iter().find_map(|name| find(&[name]));
+            let test = test.map(|test| Ok(tars(&test, &list(&test)?))).transpose()?.unwrap_or_default();
+            return Ok((!files.is_empty()).then_some(Self::Shards { train: files, test }));
         }
         let mut flat = None;
         for name in TEST_FOLDERS {
@@ -160,94 +196,137 @@ impl Files {
     }
 
     /// The data set whose files are among `names`; one that is there in part is an error, none at all is `None`.
-    fn among(folder: &Path, names: &BTreeSet<String>) -> Result<Option<Self>, Error> {
-        let idx = IDX_NAMES.map(|name| {
-            let dotted = name.replacen("-idx", ".idx", 1);
-            let spellings = [name.to_owned(), format!("{name}.gz"), dotted.clone(), format!("{dotted}.gz")];
-            spellings.into_iter().find(|spelling| names.contains(spelling)).ok_or(name)
-        });
-        let plain = |name: &'static str| names.get(name).cloned().ok_or(name);
-        let (ten, hundred) = (CIFAR10_NAMES.map(plain), CIFAR100_NAMES.map(plain));
-        let (stl10, svhn) = (STL10_NAMES.map(plain), SVHN_NAMES.map(plain));
-
-        let sets = [&idx[..], &ten[..], &hundred[..], &stl10[..], &svhn[..]];
-        match sets.map(|names| names.iter().any(Result::is_ok)) {
-            [false, false, false, false, false] => Ok(None),
-            [true, false, false, false, false] => {
-                let [train_images, train_labels, test_images, test_labels] =
-                    complete(folder, idx, "IDX, plain or with .gz at the end of its name")?;
-                Ok(Some(Self::Idx { train: [train_images, train_labels], test: [test_images, test_labels] }))
-            }
-            [false, true, false, false, false] => {
-                let [train @ .., test] = complete(folder, ten, "CIFAR-10 binary")?;
-                Ok(Some(Self::Cifar { layout: cifar::Layout::Cifar10, train: train.to_vec(), test }))
-            }
-            [false, false, true, false, false] => {
-                let [train, test] = complete(folder, hundred, "CIFAR-100 binary")?;
-                Ok(Some(Self::Cifar { layout: cifar::Layout::Cifar100, train: vec![train], test }))
-            }
-            [false, false, false, true, false] => {
-                let [train_images, train_labels, test_images, test_labels] = complete(folder, stl10, "STL-10 binary")?;
-                Ok(Some(Self::Stl10 { train: [train_images, train_labels], test: [test_images, test_labels] }))
-            }
-            [false, false, false, false, true] => {
-                let [train, test] = complete(folder, svhn, "SVHN's cropped digits")?;
-                Ok(Some(Self::Svhn { train, test }))
-            }
-            _ => Err(Error::Unrecognised {
-                folder: folder.to_owned(),
-                expected: "the files of one data set".to_owned(),
-                found: "files of several formats side by side".to_owned(),
-            }),
+    fn among(folder: &Path, names: &BTreeSet<String>) -> Found {
+        let formats = [idx, cifar10, cifar100, cifar10_pickles, cifar100_pickles, svhn, stl10, numpy, packed];
+        let mut found: Vec<_> = formats.iter().filter_map(|find| find(folder, names).transpose()).collect();
+        if found.len() < 2 {
+            return found.pop().transpose();
         }
+        Err(Error::Unrecognised {
+            folder: folder.to_owned(),
+            expected: "the files of one data set".to_owned(),
+            found: "files of several formats side by side".to_owned(),
+        })
     }
 
-    /// Reads everything; `classes` are the known class names, which labels are checked against.
-    pub(super) fn read(self, name: &str, classes: Option<Vec<String>>) -> Result<Splits, Error> {
-        match self {
-            Self::Idx { train: [train_images, train_labels], test: [test_images, test_labels] } => {
-                let train = idx::read(&train_images, &train_labels, classes.as_ref().map(Vec::len))?;
-                let classes = match classes {
-                    Some(classes) => classes,
-                    None => (0..idx::count_classes(&train_labels, &train.labels)?).map(|c| c.to_string()).collect(),
-                };
-                let test = idx::read(&test_images, &test_labels, Some(classes.len()))?;
-                if train.shape != test.shape {
-                    return Err(Error::Format {
-                        path: test_images,
-                        offset: 8,
-                        expected: format!("images of {}, as in {}", train.shape, Line(&train_images)),
-                        found: test.shape.to_string(),
-                    });
-                }
-                splits(name, Format::Idx, classes, train, Some(test))
-            }
-            Self::Cifar { layout, train, test } => {
-                let format = match layout {
-                    cifar::Layout::Cifar10 => Format::Cifar10,
-                    cifar::Layout::Cifar100 => Format::Cifar100,
-                };
-                let classes = classes.unwrap_or_else(|| official_classes(format));
-                splits(name, format, classes, cifar::read(&train, layout)?, Some(cifar::read(&[test], layout)?))
-            }
-            Self::Folder { train, test } => folder(name, &train, test, classes),
-            Self::Stl10 { train: [train_images, train_labels], test: [test_images, test_labels] } => {
-                let classes = classes.unwrap_or_else(|| official_classes(Format::Stl10));
-                let test = stl10::read(&test_images, &test_labels)?;
-                splits(name, Format::Stl10, classes, stl10::read(&train_images, &train_labels)?, Some(test))
-            }
-            Self::Svhn { train, test } => {
-                let classes = classes.unwrap_or_else(|| official_classes(Format::Svhn));
-                splits(name, Format::Svhn, classes, svhn::read(&train)?, Some(svhn::read(&test)?))
-            }
+    /// What is used where there is nothing else: archives are often left beside what was unpacked from them.
+    fn archived(folder: &Path, names: &BTreeSet<String>) -> Found {
+        let shards: Vec<_> = names.iter().filter(|name| has_ending(name, "tar")).cloned().collect();
+        if !shards.is_empty() {
+            let [train, test] = shards::by_split(folder, &shards)?;
+            return Ok(Some(Self::Shards { train, test }));
+        }
+        let mut archives = names.iter().filter(|name| name.contains("cifar") && name.ends_with(".tar.gz"));
+        match (archives.next(), archives.next()) {
+            (Some(name), None) => Self::single(&folder.join(name)).map(Some),
+            (Some(one), Some(two)) => Err(Error::Unrecognised {
+                folder: folder.to_owned(),
+                expected: "one data set".to_owned(),
+                found: format!("several archives ({one}, {two}): name one of them"),
+            }),
+            _ => Ok(None),
         }
     }
 }
 
-/// The class names of the one known data set that has a format of its own.
-fn official_classes(format: Format) -> Vec<String> {
-    let official = Manifest::all().iter().find(|manifest| manifest.format == format);
-    official.map(|manifest| manifest.classes.clone()).unwrap_or_default()
+type Found = Result<Option<Files>, Error>;
+
+fn has_ending(name: &str, ending: &str) -> bool {
+    Path::new(name).extension().is_some_and(|found| found.eq_ignore_ascii_case(ending))
+}
+
+/// All of `wanted` if one of them is there.
+fn whole<const K: usize>(
+    folder: &Path,
+    names: &BTreeSet<String>,
+    wanted: [&'static str; K],
+    what: &str,
+) -> Result<Option<[PathBuf; K]>, Error> {
+    if !wanted.iter().any(|name| names.contains(*name)) {
+        return Ok(None);
+    }
+    complete(folder, wanted.map(|name| names.get(name).cloned().ok_or(name)), what).map(Some)
+}
+
+fn idx(folder: &Path, names: &BTreeSet<String>) -> Found {
+    let spelled = IDX_NAMES.map(|name| {
+        let dotted = name.replacen("-idx", ".idx", 1);
+        let spellings = [name.to_owned(), format!("{name}.gz"), dotted.clone(), format!("{dotted}.gz")];
+        spellings.into_iter().find(|spelling| names.contains(spelling)).ok_or(name)
+    });
+    if spelled.iter().all(Result::is_err) {
+        return Ok(None);
+    }
+    let [train_images, train_labels, test_images, test_labels] =
+        complete(folder, spelled, "IDX, plain or with .gz at the end of its name")?;
+    Ok(Some(Files::Idx { train: [train_images, train_labels], test: [test_images, test_labels] }))
+}
+
+fn cifar(folder: &Path, names: &BTreeSet<String>, layout: Layout, version: Version) -> Found {
+    let files: Vec<_> = layout.files().iter().map(|file| version.name(file)).collect();
+    if !files.iter().any(|file| names.contains(*file)) {
+        return Ok(None);
+    }
+    if let Some(missing) = files.iter().find(|file| !names.contains(**file)) {
+        return Err(Error::Missing { path: folder.join(missing), expected: format!("{layout} {version}") });
+    }
+    let mut train: Vec<_> = files.iter().map(|file| folder.join(file)).collect();
+    Ok(train.pop().map(|test| Files::Cifar { layout, version, train, test }))
+}
+
+fn cifar10(folder: &Path, names: &BTreeSet<String>) -> Found {
+    cifar(folder, names, Layout::Cifar10, Version::Binary)
+}
+
+fn cifar100(folder: &Path, names: &BTreeSet<String>) -> Found {
+    cifar(folder, names, Layout::Cifar100, Version::Binary)
+}
+
+fn cifar10_pickles(folder: &Path, names: &BTreeSet<String>) -> Found {
+    cifar(folder, names, Layout::Cifar10, Version::Pickled)
+}
+
+/// `train` and `test` are names that anything may have; with `meta` beside them they are CIFAR-100.
+fn cifar100_pickles(folder: &Path, names: &BTreeSet<String>) -> Found {
+    if !names.contains("meta") {
+        return Ok(None);
+    }
+    cifar(folder, names, Layout::Cifar100, Version::Pickled)
+}
+
+fn svhn(folder: &Path, names: &BTreeSet<String>) -> Found {
+    let files = whole(folder, names, ["train_32x32.mat", "test_32x32.mat"], "SVHN's cropped digits")?;
+    Ok(files.map(|[train, test]| Files::Svhn { train, test }))
+}
+
+fn stl10(folder: &Path, names: &BTreeSet<String>) -> Found {
+    let wanted = ["train_X.bin", "train_y.bin", "test_X.bin", "test_y.bin"];
+    let class_names = names.get("class_names.txt").map(|name| folder.join(name));
+    let files = whole(folder, names, wanted, "STL-10 binary")?;
+    Ok(files.map(|[train_images, train_labels, test_images, test_labels]| Files::Stl10 {
+        train: [train_images, train_labels],
+        test: [test_images, test_labels],
+        names: class_names,
+    }))
+}
+
+fn numpy(folder: &Path, names: &BTreeSet<String>) -> Found {
+    let mut archives = names.iter().filter(|name| has_ending(name, "npz"));
+    if let (Some(name), None) = (archives.next(), archives.next()) {
+        return Ok(Some(Files::NumpyArchive(folder.join(name))));
+    }
+    let stems: Vec<&str> = names.iter().filter_map(|name| name.strip_suffix(".npy")).collect();
+    let paths = |pair: [&str; 2]| pair.map(|stem| folder.join(format!("{stem}.npy")));
+    let test = numpy::pair(&numpy::TEST, &stems).map(paths);
+    Ok(numpy::pair(&numpy::TRAIN, &stems).map(|train| Files::NumpyPairs { train: paths(train), test }))
+}
+
+fn packed(folder: &Path, names: &BTreeSet<String>) -> Found {
+    let mut packed = names.iter().filter(|name| has_ending(name, "mpd"));
+    match (packed.next(), packed.next()) {
+        (Some(name), None) => Ok(Some(Files::Packed(folder.join(name)))),
+        _ => Ok(None),
+    }
 }
 
 /// Joins the names to the folder, or says which one is not there.
@@ -262,26 +341,13 @@ fn complete<const K: usize>(
     Ok(names.map(|name| folder.join(name.unwrap_or_else(str::to_owned))))
 }
 
+/// The names of the files; one that is no text is no name that is looked for.
+fn text(listing: &Listing) -> BTreeSet<String> {
+    listing.files.iter().filter_map(|name| name.to_str()).map(str::to_owned).collect()
+}
+
 /// The first few of many names.
 fn some(names: &[OsString]) -> String {
     let first: Vec<_> = names.iter().take(3).map(|name| Line(Path::new(name)).to_string()).collect();
     first.join(", ") + if names.len() > 3 { ", ..." } else { "" }
-}
-
-/// Opens both splits. The folders' names say which class an image has; `classes` are how these are called.
-fn folder(name: &str, train: &Path, test: Option<Test>, classes: Option<Vec<String>>) -> Result<Splits, Error> {
-    let (train_name, test_name) = (format!("{name}/train"), format!("{name}/test"));
-    let train = Pictures::open(train_name, train, None)?;
-    let test = match test {
-        None => None,
-        Some(Test::Classes(path)) => Some(Pictures::open(test_name, &path, Some(train.classes()))?),
-        Some(Test::Annotated(path)) => Some(Pictures::open_annotated(test_name, &path, train.classes())?),
-    };
-    match classes.filter(|classes| classes.len() == train.classes().len()) {
-        None => lazy(name, Format::Folder, train, test),
-        Some(names) => {
-            let test = test.map(|test| test.with_class_names(names.clone()));
-            lazy(name, Format::Folder, train.with_class_names(names), test)
-        }
-    }
 }

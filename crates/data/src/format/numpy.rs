@@ -1,0 +1,410 @@
+//! NumPy's arrays: `.npy` files, and `.npz` archives of them, with images and labels under their usual names.
+//!
+//! Layout: NumPy Enhancement Proposal 1, "A simple file format for NumPy arrays".
+
+use std::fs::File;
+use std::io::{BufReader, ErrorKind, Read, Seek};
+use std::path::{Path, PathBuf};
+
+use zip::ZipArchive;
+
+use super::{Raw, malformed};
+use crate::error::Line;
+use crate::{Error, ImageShape};
+
+const MAGIC: &[u8] = b"\x93NUMPY";
+/// No header of an array that is of use is longer.
+const LONGEST_HEADER: u64 = 4096;
+
+/// What images and labels may be called, in lower case; the first pair that is there is taken.
+pub(crate) const TRAIN: [[&str; 2]; 6] = [
+    ["x_train", "y_train"],
+    ["train_images", "train_labels"],
+    ["train_x", "train_y"],
+    ["images", "labels"],
+    ["x", "y"],
+    ["data", "labels"],
+];
+/// The same for the test images.
+pub(crate) const TEST: [[&str; 2]; 8] = [
+    ["x_val", "y_val"],
+    ["val_images", "val_labels"],
+    ["val_x", "val_y"],
+    ["x_valid", "y_valid"],
+    ["valid_images", "valid_labels"],
+    ["x_test", "y_test"],
+    ["test_images", "test_labels"],
+    ["test_x", "test_y"],
+];
+
+/// The pair that is among `names`, in their own spelling.
+pub(crate) fn pair<'a>(pairs: &[[&str; 2]], names: &[&'a str]) -> Option<[&'a str; 2]> {
+    let find = |wanted: &str| names.iter().copied().find(|name| name.eq_ignore_ascii_case(wanted));
+    pairs.iter().find_map(|[images, labels]| Some([find(images)?, find(labels)?]))
+}
+
+/// Reads two `.npy` files.
+pub(crate) fn read_pair(images: &Path, labels: &Path) -> Result<Raw, Error> {
+    let open = |path: &Path| {
+        let file = File::open(path).map_err(Error::io("read", path))?;
+        Array::read(path, &mut BufReader::with_capacity(1 << 16, file))
+    };
+    assemble((images, open(images)?), (labels, open(labels)?))
+}
+
+/// Reads both splits of an `.npz` archive.
+pub(crate) fn read_archive(path: &Path) -> Result<(Raw, Option<Raw>), Error> {
+    let file = File::open(path).map_err(Error::io("read", path))?;
+    archive(path, BufReader::with_capacity(1 << 16, file))
+}
+
+fn archive(path: &Path, bytes: impl Read + Seek) -> Result<(Raw, Option<Raw>), Error> {
+    let damaged = |error: &dyn std::fmt::Display| malformed(path, 0, "an intact zip archive", error);
+    let mut zip = ZipArchive::new(bytes).map_err(|error| damaged(&error))?;
+    let members: Vec<String> = zip.file_names().filter_map(|name| Some(name.ok()?.into_owned())).collect();
+    let names: Vec<&str> = members.iter().filter_map(|name| name.strip_suffix(".npy")).collect();
+    let mut read = |pair: [&str; 2]| {
+        let [images, labels] = pair.map(|name| {
+            // Named in messages as a file of the archive.
+            let place = PathBuf::from(format!("{}/{name}.npy", Line(path)));
+            let mut member = zip.by_name(&format!("{name}.npy")).map_err(|error| damaged(&error))?;
+            Ok((Array::read(&place, &mut member)?, place))
+        });
+        let ((images, image_place), (labels, label_place)) = (images?, labels?);
+        assemble((&image_place, images), (&label_place, labels))
+    };
+    let Some(train) = pair(&TRAIN, &names) else {
+        let pairs = TRAIN.map(|[images, labels]| format!("{images} and {labels}")).join(", ");
+        let found =
+            if names.is_empty() { "no arrays".to_owned() } else { Line(Path::new(&names.join(", "))).to_string() };
+        return Err(malformed(path, 0, format!("arrays called {pairs}"), found));
+    };
+    let train = read(train)?;
+    Ok((train, pair(&TEST, &names).map(read).transpose()?))
+}
+
+/// An array as it is stored.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Array {
+    /// The type of its elements: byte order, kind, size.
+    descr: String,
+    /// Whether the first index is the fastest.
+    fortran_order: bool,
+    shape: Vec<usize>,
+    /// Where the values begin, for messages.
+    start: u64,
+    values: Vec<u8>,
+}
+
+impl Array {
+    /// Reads a `.npy` file; takes no more memory than there are bytes, whatever its header says.
+    pub(crate) fn read(path: &Path, bytes: &mut impl Read) -> Result<Self, Error> {
+        let mut take = |count: u64| {
+            let mut taken = Vec::new();
+            match bytes.take(count).read_to_end(&mut taken) {
+                Ok(_) => Ok(taken),
+                Err(error) if matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) => {
+                    Err(malformed(path, taken.len() as u64, "an intact array", error))
+                }
+                Err(error) => Err(Error::io("read", path)(error)),
+            }
+        };
+        let start = take(8)?;
+        if !start.starts_with(MAGIC) || start.len() < 8 {
+            return Err(malformed(
+                path,
+                0,
+                "the mark of a NumPy array",
+                format!("{:02x?}", &start[..start.len().min(6)]),
+            ));
+        }
+        let width = if start[6] == 1 { 2 } else { 4 };
+        let length = take(width)?.iter().rev().fold(0, |length, &byte| length << 8 | u64::from(byte));
+        if length > LONGEST_HEADER {
+            return Err(malformed(path, 8, format!("a header of at most {LONGEST_HEADER} bytes"), length));
+        }
+        let header = take(length)?;
+        let start = 8 + width + length;
+        let text = String::from_utf8_lossy(&header);
+        let (descr, fortran_order, shape) = describe(&text).ok_or_else(|| {
+            let found = Line(Path::new(text.trim())).to_string();
+            malformed(path, 8 + width, "a header with descr, fortran_order and shape of a plain array", found)
+        })?;
+        // The last digits of the type are the size of an element.
+        let size: Option<u64> = descr.get(2..).and_then(|digits| digits.parse().ok());
+        let total = shape.iter().try_fold(size.unwrap_or(0), |total, &size| total.checked_mul(size as u64));
+        let total = total.filter(|&total| total > 0 && total < u64::MAX).ok_or_else(|| {
+            malformed(path, 8 + width, "at least one element of a known size", format!("{shape:?} of {descr}"))
+        })?;
+        let values = take(total + 1)?;
+        match values.len() as u64 {
+            found if found < total => {
+                Err(malformed(path, start + found, format!("{total} bytes of values"), "the end"))
+            }
+            found if found > total => Err(malformed(path, start + total, "the end, as the header says", "more bytes")),
+            _ => Ok(Self { descr, fortran_order, shape, start, values }),
+        }
+    }
+
+    /// Pixels in `[B, H, W, C]` order.
+    fn pixels(self, path: &Path) -> Result<(usize, ImageShape, Vec<u8>), Error> {
+        if self.descr != "|u1" {
+            return Err(malformed(path, 8, "images of bytes (uint8)", format!("elements of the type {}", self.descr)));
+        }
+        let strides = strides(&self.shape, self.fortran_order);
+        let is_channels = |size: usize| matches!(size, 1 | 3 | 4);
+        // Sizes and steps of [B, H, W, C].
+        let order = match self.shape[..] {
+            [_, _, _] => [0, 1, 2, usize::MAX],
+            [_, _, _, last] if is_channels(last) => [0, 1, 2, 3],
+            [_, first, _, _] if is_channels(first) => [0, 2, 3, 1],
+            _ => {
+                let expected = "images as [B, H, W], [B, H, W, C] or [B, C, H, W] with 1, 3 or 4 channels";
+                return Err(malformed(path, 8, expected, format!("{:?}", self.shape)));
+            }
+        };
+        let [count, height, width, channels] = order.map(|axis| self.shape.get(axis).copied().unwrap_or(1));
+        let steps = order.map(|axis| strides.get(axis).copied().unwrap_or(1));
+        let shape = ImageShape { channels, height, width };
+        if steps == [shape.len(), width * channels, channels, 1] {
+            return Ok((count, shape, self.values));
+        }
+        let mut pixels = Vec::with_capacity(self.values.len());
+        for image in 0..count {
+            for row in 0..height {
+                for column in 0..width {
+                    let at = image * steps[0] + row * steps[1] + column * steps[2];
+                    pixels.extend((0..channels).map(|channel| self.values[at + channel * steps[3]]));
+                }
+            }
+        }
+        Ok((count, shape, pixels))
+    }
+
+    /// Labels: whole numbers of any type, as `[B]` or `[B, 1]`.
+    fn labels(&self, path: &Path) -> Result<Vec<u32>, Error> {
+        if !matches!(self.shape[..], [_] | [_, 1]) {
+            return Err(malformed(path, 8, "labels as [B] or [B, 1]", format!("{:?}", self.shape)));
+        }
+        let (order, kind) = self.descr.split_at(1);
+        let (big, size) = (order == ">", kind.get(1..).and_then(|size| size.parse::<usize>().ok()).unwrap_or(0));
+        if !matches!(kind, "u1" | "u2" | "u4" | "u8" | "i1" | "i2" | "i4" | "i8") {
+            return Err(malformed(path, 8, "labels of whole numbers", format!("elements of the type {}", self.descr)));
+        }
+        let label = |(index, bytes): (usize, &[u8])| {
+            let ordered = bytes.iter().rev();
+            let read = |word: i128, &byte: &u8| word << 8 | i128::from(byte);
+            let value = if big { bytes.iter().fold(0, read) } else { ordered.fold(0, read) };
+            let value =
+                if kind.starts_with('i') && value >> (8 * size - 1) == 1 { value - (1 << (8 * size)) } else { value };
+            u32::try_from(value)
+                .map_err(|_| malformed(path, self.start + (index * size) as u64, "a label from 0 to 4294967295", value))
+        };
+        self.values.chunks_exact(size).enumerate().map(label).collect()
+    }
+}
+
+fn assemble((image_path, images): (&Path, Array), (label_path, labels): (&Path, Array)) -> Result<Raw, Error> {
+    let (count, shape, pixels) = images.pixels(image_path)?;
+    let labels = labels.labels(label_path)?;
+    if labels.len() != count {
+        let expected = format!("{count} labels, one for each image of {}", Line(image_path));
+        return Err(malformed(label_path, 8, expected, labels.len()));
+    }
+    Ok(Raw { shape, labels, pixels })
+}
+
+/// How many elements lie between neighbours along each axis.
+fn strides(shape: &[usize], fortran_order: bool) -> Vec<usize> {
+    let mut strides = vec![1; shape.len()];
+    let mut step = 1;
+    let axes: Vec<usize> = if fortran_order { (0..shape.len()).collect() } else { (0..shape.len()).rev().collect() };
+    for axis in axes {
+        strides[axis] = step;
+        step *= shape[axis];
+    }
+    strides
+}
+
+/// The three entries of a header, which is a dictionary as Python would print it.
+fn describe(header: &str) -> Option<(String, bool, Vec<usize>)> {
+    let after = |key: &str| {
+        let quoted = [format!("'{key}'"), format!("\"{key}\"")];
+        let rest = quoted.iter().find_map(|key| header.split_once(key.as_str()))?.1;
+        Some(rest.trim_start().strip_prefix(':')?.trim_start())
+    };
+    let descr = after("descr")?;
+    let quote = descr.chars().next().filter(|quote| matches!(quote, '\'' | '"'))?;
+    let (descr, _) = descr[1..].split_once(quote)?;
+    let plain = descr.len() >= 3 && descr.starts_with(['<', '>', '|', '=']) && descr.is_ascii();
+    let fortran_order = match after("fortran_order")? {
+        text if text.starts_with("True") => true,
+        text if text.starts_with("False") => false,
+        _ => return None,
+    };
+    let (shape, _) = after("shape")?.strip_prefix('(')?.split_once(')')?;
+    let sizes = shape.split(',').map(str::trim).filter(|size| !size.is_empty());
+    let shape = sizes.map(|size| size.trim_end_matches('L').parse().ok()).collect::<Option<Vec<usize>>>()?;
+    plain.then(|| (descr.to_owned(), fortran_order, shape))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Cursor, Write};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn archive_of(bytes: &[u8]) -> Result<(Raw, Option<Raw>), Error> {
+        archive(Path::new("x.npz"), Cursor::new(bytes))
+    }
+
+    fn npy(descr: &str, fortran_order: bool, shape: &[usize], values: &[u8]) -> Vec<u8> {
+        let sizes: String = shape.iter().map(|size| format!("{size}, ")).collect();
+        let order = if fortran_order { "True" } else { "False" };
+        let header = format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': ({sizes}), }}\n");
+        [MAGIC, &[1, 0], &(header.len() as u16).to_le_bytes(), header.as_bytes(), values].concat()
+    }
+
+    fn read(bytes: &[u8]) -> Result<Array, String> {
+        Array::read(Path::new("a.npy"), &mut &bytes[..]).map_err(|error| error.to_string())
+    }
+
+    fn assembled(images: &[u8], labels: &[u8]) -> Result<Raw, String> {
+        let (images, labels) = (read(images)?, read(labels)?);
+        assemble((Path::new("x.npy"), images), (Path::new("y.npy"), labels)).map_err(|error| error.to_string())
+    }
+
+    fn npz(members: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, bytes) in members {
+            zip.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
+            zip.write_all(bytes).unwrap();
+        }
+        zip.finish().unwrap().into_inner()
+    }
+
+    #[test]
+    fn all_orders_give_the_same_pixels() {
+        let labels = npy("<i8", false, &[2], &[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        // Two images of one row, two columns and three channels: the hundreds are the image, the tens the channel.
+        let pixels = [0, 10, 20, 1, 11, 21, 100, 110, 120, 101, 111, 121];
+        let shape = ImageShape { channels: 3, height: 1, width: 2 };
+        let planes = [0, 1, 10, 11, 20, 21, 100, 101, 110, 111, 120, 121];
+        let fortran = [0, 100, 1, 101, 10, 110, 11, 111, 20, 120, 21, 121];
+        for images in [
+            npy("|u1", false, &[2, 1, 2, 3], &pixels),
+            npy("|u1", false, &[2, 3, 1, 2], &planes),
+            npy("|u1", true, &[2, 1, 2, 3], &fortran),
+        ] {
+            let raw = assembled(&images, &labels).unwrap();
+            assert_eq!(raw, Raw { shape, labels: vec![1, 0], pixels: pixels.to_vec() });
+        }
+        let grey = assembled(&npy("|u1", false, &[2, 1, 2], &[1, 2, 3, 4]), &labels).unwrap();
+        assert_eq!((grey.shape.channels, &grey.pixels[..]), (1, &[1, 2, 3, 4][..]));
+    }
+
+    #[test]
+    fn labels_of_any_whole_type_are_read() {
+        let images = npy("|u1", false, &[2, 1, 1], &[1, 2]);
+        for (descr, values) in [("|u1", &[3, 7][..]), ("<u2", &[3, 0, 7, 0]), (">i4", &[0, 0, 0, 3, 0, 0, 0, 7])] {
+            assert_eq!(assembled(&images, &npy(descr, false, &[2, 1], values)).unwrap().labels, [3, 7]);
+        }
+    }
+
+    #[test]
+    fn archives_hold_pairs() {
+        let (images, labels) = (npy("|u1", false, &[2, 1, 1], &[1, 2]), npy("|u1", false, &[2], &[0, 1]));
+        let [four, two] = [
+            &[("X_train.npy", &images[..]), ("y_train.npy", &labels), ("x_test.npy", &images), ("y_test.npy", &labels)]
+                [..],
+            &[("images.npy", &images), ("labels.npy", &labels)],
+        ]
+        .map(|members| archive_of(&npz(members)).unwrap());
+        assert_eq!((four.0.labels, four.1.unwrap().pixels), (vec![0, 1], vec![1, 2]));
+        assert!(two.1.is_none());
+        let error = archive_of(&npz(&[("images.npy", &images), ("line\nbreak.npy", &labels)])).unwrap_err().to_string();
+        assert!(error.starts_with("x.npz: byte 0: expected arrays called x_train and y_train, "), "{error}");
+        assert!(error.contains("found ") && error.contains("line\\nbreak"), "{error}");
+        let error =
+            archive_of(&npz(&[("images.npy", &images[..60]), ("labels.npy", &labels)])).unwrap_err().to_string();
+        assert!(error.starts_with("x.npz/images.npy: byte 10: expected a header with descr"), "{error}");
+    }
+
+    #[test]
+    fn every_fault_names_its_place() {
+        let good = npy("|u1", false, &[2, 1, 1], &[1, 2]);
+        let labels = npy("|u1", false, &[2], &[0, 1]);
+        let start = good.len() - 2;
+        let negative = npy("<i2", false, &[2], &[0, 0, 255, 255]);
+        let one_label = npy("|u1", false, &[1], &[0]);
+        for (images, labels, message) in [
+            (
+                &b"PK\x03\x04...."[..],
+                &labels[..],
+                "a.npy: byte 0: expected the mark of a NumPy array, found [50, 4b, 03, 04, 2e, 2e]",
+            ),
+            (
+                &good[..good.len() - 1],
+                &labels,
+                &format!("a.npy: byte {}: expected 2 bytes of values, found the end", start + 1),
+            ),
+            (
+                &[&good[..], &[0]].concat(),
+                &labels,
+                &format!("a.npy: byte {}: expected the end, as the header says, found more bytes", start + 2),
+            ),
+            (
+                &npy("<f4", false, &[1, 1, 1], &[0; 4]),
+                &labels,
+                "x.npy: byte 8: expected images of bytes (uint8), found elements of the type <f4",
+            ),
+            (
+                &npy("|u1", false, &[2, 2], &[0; 4]),
+                &labels,
+                "x.npy: byte 8: expected images as [B, H, W], [B, H, W, C] or [B, C, H, W] with 1, 3 or 4 channels, found [2, 2]",
+            ),
+            (
+                &npy("|O8", false, &[usize::MAX, 2], &[]),
+                &labels,
+                "a.npy: byte 10: expected at least one element of a known size, found [18446744073709551615, 2] of |O8",
+            ),
+            (&good, &one_label, "y.npy: byte 8: expected 2 labels, one for each image of x.npy, found 1"),
+            (
+                &good,
+                &npy("<f8", false, &[2], &[0; 16]),
+                "y.npy: byte 8: expected labels of whole numbers, found elements of the type <f8",
+            ),
+            (
+                &good,
+                &negative,
+                &format!("y.npy: byte {}: expected a label from 0 to 4294967295, found -1", negative.len() - 2),
+            ),
+        ] {
+            assert_eq!(assembled(images, labels).unwrap_err(), message);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(
+            values in proptest::collection::vec(any::<u8>(), 1..60),
+            fortran_order: bool,
+        ) {
+            let shape = vec![values.len(), 1, 1];
+            let bytes = npy("|u1", fortran_order, &shape, &values);
+            let (count, shape, pixels) = read(&bytes).unwrap().pixels(Path::new("x.npy")).unwrap();
+            prop_assert_eq!((count, shape.len(), &pixels), (values.len(), 1, &values));
+        }
+
+        #[test]
+        fn any_damage_is_an_array_or_an_error(damage in proptest::collection::vec((0usize..90, any::<u8>()), 0..6), archived: bool) {
+            let array = npy("|u1", false, &[2, 1, 1], &[1, 2]);
+            let mut bytes = if archived { npz(&[("images.npy", &array), ("labels.npy", &array)]) } else { array };
+            let length = bytes.len();
+            damage.into_iter().for_each(|(at, value)| bytes[at % length] = value);
+            let _ = if archived { archive_of(&bytes).is_ok() } else { assembled(&bytes, &bytes).is_ok() };
+        }
+    }
+}

@@ -1,0 +1,403 @@
+//! Tar files of pictures, as WebDataset writes them: `key.jpg` and `key.cls` next to each other, in one file or in many.
+//!
+//! The headers are read once, to learn where each picture lies; pictures are then read from there. The order is that of
+//! the files, which are sorted by name, and within a file that of the pictures.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use tar::EntryType;
+
+use super::pictures::{MOST_BYTES, with_bytes};
+use super::{count_classes, malformed};
+use crate::decode::{self, Codec};
+use crate::error::Line;
+use crate::{Dataset, Error, Image, ImageShape, ImageView};
+
+/// The most digits that a label has, with some room for blanks and the end of the line.
+const LONGEST_LABEL: u64 = 32;
+/// The longest name that is believed; Linux allows no longer path.
+const LONGEST_NAME: u64 = 4096;
+
+/// Where a picture lies, and its class.
+#[derive(Debug, PartialEq)]
+struct Place {
+    offset: u64,
+    length: u32,
+    label: u32,
+}
+
+/// Pictures in tar files.
+pub(crate) struct Shards {
+    name: String,
+    classes: Vec<String>,
+    paths: Vec<PathBuf>,
+    /// The positions of each file's pictures.
+    runs: Vec<Range<usize>>,
+    places: Vec<Place>,
+}
+
+impl Shards {
+    /// Reads the headers of all files. Without `classes` their number is that of the labels, which must have no gap.
+    pub(crate) fn open(name: String, paths: Vec<PathBuf>, classes: Option<&[String]>) -> Result<Self, Error> {
+        let found: Vec<Vec<Place>> = paths.par_iter().map(|path| index_file(path)).collect::<Result<_, _>>()?;
+        let mut runs = Vec::with_capacity(paths.len());
+        let mut places = Vec::new();
+        for shard in found {
+            runs.push(places.len()..places.len() + shard.len());
+            places.extend(shard);
+        }
+        let mut shards = Self { name, classes: Vec::new(), paths, runs, places };
+        let labels: Vec<u32> = shards.places.iter().map(|place| place.label).collect();
+        let fault = |index: usize, expected: String| {
+            let place = &shards.places[index];
+            malformed(&shards.paths[shards.shard(index)], place.offset, expected, place.label)
+        };
+        let classes = match classes {
+            Some(classes) => match labels.iter().position(|&label| label as usize >= classes.len()) {
+                Some(index) => return Err(fault(index, format!("a label below {}", classes.len()))),
+                None => classes.to_vec(),
+            },
+            None => {
+                let count = count_classes(&labels).map_err(|(index, expected)| fault(index, expected))?;
+                (0..count).map(|class| class.to_string()).collect()
+            }
+        };
+        shards.classes = classes;
+        Ok(shards)
+    }
+
+    /// The file in which a picture lies.
+    fn shard(&self, index: usize) -> usize {
+        self.runs.partition_point(|run| run.end <= index)
+    }
+
+    fn read(&self, index: usize, bytes: &mut Vec<u8>) -> Result<(), Error> {
+        let place = &self.places[index];
+        let path = &self.paths[self.shard(index)];
+        let read = |bytes: &mut Vec<u8>| -> io::Result<usize> {
+            let mut file = File::open(path)?;
+            file.seek(SeekFrom::Start(place.offset))?;
+            file.take(place.length.into()).read_to_end(bytes)
+        };
+        bytes.clear();
+        read(bytes).map(|_| ()).map_err(Error::io("read", path))
+    }
+}
+
+impl Dataset for Shards {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    fn channels(&self) -> usize {
+        3
+    }
+
+    fn shape(&self) -> Option<ImageShape> {
+        None
+    }
+
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    fn label(&self, index: usize) -> usize {
+        self.places[index].label as usize
+    }
+
+    fn shards(&self) -> Vec<Range<usize>> {
+        self.runs.clone()
+    }
+
+    fn encoded<'a>(&'a self, index: usize, buffer: &'a mut Vec<u8>) -> Result<Option<&'a [u8]>, Error> {
+        self.read(index, buffer)?;
+        Ok(Some(buffer))
+    }
+
+    fn image<'a>(&'a self, index: usize, buffer: &'a mut Image) -> Result<ImageView<'a>, Error> {
+        with_bytes(|bytes| {
+            self.read(index, bytes)?;
+            decode::decode(bytes, buffer).map_err(|source| {
+                let (shard, offset) = (self.shard(index), self.places[index].offset);
+                let member = format!("the picture at byte {offset}");
+                Error::Picture { path: self.paths[shard].clone(), member, source }
+            })
+        })?;
+        Ok(buffer.view())
+    }
+}
+
+fn index_file(path: &Path) -> Result<Vec<Place>, Error> {
+    let file = File::open(path).map_err(Error::io("read", path))?;
+    let size = file.metadata().map_err(Error::io("read", path))?.len();
+    // Small: a seek beyond it throws it away.
+    index(path, BufReader::with_capacity(2048, file), size)
+}
+
+/// A sample of which not everything has been seen.
+#[derive(Default)]
+struct Sample {
+    key: Vec<u8>,
+    picture: Option<(u64, u32)>,
+    label: Option<u32>,
+    /// Where its first entry begins.
+    start: u64,
+}
+
+impl Sample {
+    /// Adds the sample to those that are whole; one without a key is none.
+    fn finish(self, path: &Path, places: &mut Vec<Place>) -> Result<(), Error> {
+        let Self { key, picture, label, start } = self;
+        let missing =
+            |what: &str| malformed(path, start, format!("{what} of `{}`", key.escape_ascii()), "none beside it");
+        match (picture, label) {
+            _ if key.is_empty() => Ok(()),
+            (Some((offset, length)), Some(label)) => {
+                places.push(Place { offset, length, label });
+                Ok(())
+            }
+            (None, None) => Ok(()),
+            (Some(_), None) => Err(missing("the label (.cls)")),
+            (None, Some(_)) => Err(missing("the picture (.jpg, .jpeg, .png, .webp or .bmp)")),
+        }
+    }
+}
+
+/// Reads the headers of a tar file of `size` bytes.
+fn index(path: &Path, bytes: impl Read + Seek, size: u64) -> Result<Vec<Place>, Error> {
+    let mut tar = tar::Archive::new(bytes);
+    let broken = |error: io::Error| malformed(path, 0, "an intact tar file", error);
+    let mut places = Vec::new();
+    let mut sample = Sample::default();
+    let mut long_name = None;
+    for entry in tar.entries_with_seek().map_err(broken)?.raw(true) {
+        let mut entry = entry.map_err(broken)?;
+        let (offset, length) = (entry.raw_file_position(), entry.size());
+        if offset.checked_add(length).is_none_or(|end| end > size) {
+            return Err(malformed(path, offset, format!("{length} bytes of an entry"), format!("the end at {size}")));
+        }
+        let name = match entry.header().entry_type() {
+            EntryType::GNULongName => {
+                long_name = Some(read_name(path, &mut entry)?);
+                continue;
+            }
+            EntryType::XHeader => {
+                long_name = pax_name(path, &mut entry)?.or(long_name);
+                continue;
+            }
+            EntryType::Regular | EntryType::Continuous => {
+                long_name.take().unwrap_or_else(|| entry.path_bytes().into_owned())
+            }
+            _ => continue,
+        };
+        let Some((key, ending)) = split_name(&name) else { continue };
+        if key != sample.key {
+            std::mem::take(&mut sample).finish(path, &mut places)?;
+            sample = Sample { key: key.to_vec(), start: offset.saturating_sub(512), ..Sample::default() };
+        }
+        if ending.eq_ignore_ascii_case(b"cls") {
+            sample.label = Some(label(path, offset, &mut entry)?);
+        } else if is_picture(ending) {
+            let length =
+                u32::try_from(length).ok().filter(|&length| u64::from(length) <= MOST_BYTES).ok_or_else(|| {
+                    malformed(
+                        path,
+                        offset,
+                        format!("a picture of at most {} MiB", MOST_BYTES >> 20),
+                        format!("{length} bytes"),
+                    )
+                })?;
+            if sample.picture.replace((offset, length)).is_some() {
+                let expected = format!("one picture of `{}`", key.escape_ascii());
+                return Err(malformed(path, offset, expected, "a second one"));
+            }
+        }
+    }
+    sample.finish(path, &mut places)?;
+    if places.is_empty() {
+        return Err(malformed(path, 0, "pictures with their labels (KEY.jpg and KEY.cls)", "none"));
+    }
+    Ok(places)
+}
+
+/// A name without its ending, and the ending: all from the first dot of the last component on. Hidden files are none of the set.
+fn split_name(name: &[u8]) -> Option<(&[u8], &[u8])> {
+    let start = name.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
+    let dot = start + name[start..].iter().position(|&byte| byte == b'.')?;
+    (dot > start).then(|| (&name[..dot], &name[dot + 1..]))
+}
+
+fn is_picture(ending: &[u8]) -> bool {
+    let last = ending.rsplit(|&byte| byte == b'.').next().unwrap_or_default();
+    str::from_utf8(last).is_ok_and(|last| Codec::is_named(format!("x.{last}").as_ref()))
+}
+
+/// The label that an entry consists of, in decimal digits.
+fn label(path: &Path, offset: u64, entry: &mut impl Read) -> Result<u32, Error> {
+    let mut text = Vec::new();
+    entry.take(LONGEST_LABEL).read_to_end(&mut text).map_err(Error::io("read", path))?;
+    let label = str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok());
+    label.ok_or_else(|| malformed(path, offset, "a label of decimal digits", format!("`{}`", text.escape_ascii())))
+}
+
+fn read_name(path: &Path, entry: &mut impl Read) -> Result<Vec<u8>, Error> {
+    let mut name = Vec::new();
+    entry.take(LONGEST_NAME + 1).read_to_end(&mut name).map_err(Error::io("read", path))?;
+    if name.len() as u64 > LONGEST_NAME {
+        return Err(malformed(path, 0, format!("names of at most {LONGEST_NAME} bytes"), "a longer one"));
+    }
+    Ok(name.strip_suffix(&[0]).map(<[u8]>::to_vec).unwrap_or(name))
+}
+
+/// The `path` of a pax header.
+fn pax_name(path: &Path, entry: &mut impl Read) -> Result<Option<Vec<u8>>, Error> {
+    let bytes = read_name(path, entry)?;
+    let mut name = None;
+    for record in tar::PaxExtensions::new(&bytes) {
+        let record = record.map_err(|error| malformed(path, 0, "an intact pax header", error))?;
+        match record.key_bytes() {
+            b"path" => name = Some(record.value_bytes().to_vec()),
+            b"size" => return Err(malformed(path, 0, "files below 8 GiB", "a larger one")),
+            _ => {}
+        }
+    }
+    Ok(name)
+}
+
+/// The training files and the test files among tar files in one folder: told by `train`, and `val` or `test`, in their names.
+pub(crate) fn by_split(folder: &Path, names: &[String]) -> Result<[Vec<PathBuf>; 2], Error> {
+    let with =
+        |word: &str| -> Vec<&String> { names.iter().filter(|name| name.to_ascii_lowercase().contains(word)).collect() };
+    let (train, val, test) = (with("train"), with("val"), with("test"));
+    if let Some(both) = train.iter().find(|name| val.contains(name) || test.contains(name)) {
+        let expected = "tar files of one split each".to_owned();
+        let found = format!("{}, named after two", Line(Path::new(both)));
+        return Err(Error::Unrecognised { folder: folder.to_owned(), expected, found });
+    }
+    let paths = |names: Vec<&String>| names.into_iter().map(|name| folder.join(name)).collect();
+    if train.is_empty() && val.is_empty() && test.is_empty() {
+        return Ok([paths(names.iter().collect()), Vec::new()]);
+    }
+    let other = names.iter().find(|name| !train.contains(name) && !val.contains(name) && !test.contains(name));
+    if train.is_empty() || other.is_some() {
+        let found = other.map_or("no file of train".to_owned(), |other| Line(Path::new(other)).to_string());
+        let expected = "tar files with train, and val or test, in their names".to_owned();
+        return Err(Error::Unrecognised { folder: folder.to_owned(), expected, found });
+    }
+    Ok([paths(train), paths(if val.is_empty() { test } else { val })])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn tar_of(members: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut tar = tar::Builder::new(Vec::new());
+        for (name, bytes) in members {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            header.set_mode(0o644);
+            tar.append_data(&mut header, name, *bytes).unwrap();
+        }
+        tar.into_inner().unwrap()
+    }
+
+    fn indexed(bytes: &[u8]) -> Result<Vec<Place>, String> {
+        index(Path::new("x.tar"), Cursor::new(bytes), bytes.len() as u64).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn pictures_and_labels_are_found_in_either_order() {
+        let long = format!("{}/b", "d".repeat(150));
+        let members: [(&str, &[u8]); 7] = [
+            ("a.jpg", b"picture"),
+            ("a.cls", b"1\n"),
+            ("README", b"not a sample"),
+            (&format!("{long}.cls"), b"0"),
+            (&format!("{long}.json"), b"{}"),
+            (&format!("{long}.input.PNG"), b"another"),
+            ("._a.jpg", b"hidden"),
+        ];
+        let bytes = tar_of(&members);
+        let places = indexed(&bytes).unwrap();
+        let labels: Vec<_> = places.iter().map(|place| place.label).collect();
+        let contents: Vec<_> =
+            places.iter().map(|place| &bytes[place.offset as usize..][..place.length as usize]).collect();
+        assert_eq!((labels, contents), (vec![1, 0], vec![&b"picture"[..], b"another"]));
+    }
+
+    #[test]
+    fn every_fault_names_its_place() {
+        let whole = tar_of(&[("a.jpg", b"picture"), ("a.cls", b"1")]);
+        for (bytes, message) in [
+            (tar_of(&[]), "byte 0: expected pictures with their labels (KEY.jpg and KEY.cls), found none"),
+            (
+                tar_of(&[("a.jpg", b"p"), ("b.cls", b"1")]),
+                "byte 0: expected the label (.cls) of `a`, found none beside it",
+            ),
+            (
+                tar_of(&[("d/a\n.cls", b"1")]),
+                "byte 0: expected the picture (.jpg, .jpeg, .png, .webp or .bmp) of `d/a\\n`, found none beside it",
+            ),
+            (tar_of(&[("a.jpg", b"p"), ("a.png", b"p")]), "byte 1536: expected one picture of `a`, found a second one"),
+            (tar_of(&[("a.cls", b"cat\n")]), "byte 512: expected a label of decimal digits, found `cat\\n`"),
+            (whole[..515].to_vec(), "byte 512: expected 7 bytes of an entry, found the end at 515"),
+        ] {
+            assert_eq!(indexed(&bytes).unwrap_err(), format!("x.tar: {message}"));
+        }
+        let error = indexed(&[b'x'; 700]).unwrap_err();
+        assert!(error.starts_with("x.tar: byte 0: expected an intact tar file, found "), "{error}");
+    }
+
+    #[test]
+    fn names_tell_the_split() {
+        let split = |names: &[&str]| {
+            let names: Vec<_> = names.iter().map(|name| name.to_string()).collect();
+            by_split(Path::new("d"), &names).map_err(|error| error.to_string())
+        };
+        let paths = |names: &[&str]| names.iter().map(|name| Path::new("d").join(name)).collect::<Vec<_>>();
+        assert_eq!(
+            split(&["x-train-0.tar", "x-train-1.tar", "x-test-0.tar", "x-val-0.tar"]).unwrap(),
+            [paths(&["x-train-0.tar", "x-train-1.tar"]), paths(&["x-val-0.tar"])]
+        );
+        assert_eq!(split(&["0.tar", "1.tar"]).unwrap(), [paths(&["0.tar", "1.tar"]), vec![]]);
+        let expected = "d: expected tar files with train, and val or test, in their names, found";
+        assert_eq!(split(&["train.tar", "more.tar"]).unwrap_err(), format!("{expected} more.tar"));
+        assert_eq!(split(&["test.tar"]).unwrap_err(), format!("{expected} no file of train"));
+        assert_eq!(
+            split(&["train-test.tar"]).unwrap_err(),
+            "d: expected tar files of one split each, found train-test.tar, named after two"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_damage_is_places_inside_the_file_or_an_error(
+            damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+            end: prop::sample::Index,
+        ) {
+            let mut bytes = tar_of(&[("a.jpg", b"picture"), ("a.cls", b"1"), ("b.cls", b"0"), ("b.jpg", b"p")]);
+            for (at, value) in damage {
+                let at = at.index(bytes.len());
+                bytes[at] = value;
+            }
+            bytes.truncate(end.index(bytes.len()));
+            if let Ok(places) = indexed(&bytes) {
+                let inside = |place: &Place| place.offset + u64::from(place.length) <= bytes.len() as u64;
+                prop_assert!(places.iter().all(inside));
+            }
+        }
+    }
+}
