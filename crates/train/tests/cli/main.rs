@@ -2,6 +2,7 @@
 
 mod data;
 mod help;
+mod pictures;
 mod refusals;
 mod run;
 
