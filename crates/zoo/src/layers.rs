@@ -7,7 +7,7 @@ use crate::model::{check_input, wiring};
 use crate::plan::{Plan, PlannedBlock};
 use crate::{Error, ModelName, ModelOptions, RoutingConfig, Variant};
 
-/// A layer of parallel paths as [`build`] would build it, without what flows between the paths: what is measured to choose
+/// A layer of parallel paths as [`build`](crate::build()) would build it, without what flows between the paths: what is measured to choose
 /// an [`Execution`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerPlan {
@@ -26,7 +26,7 @@ pub struct LayerPlan {
 /// The layers of a model of parallel paths, in order; none for single networks and ensembles.
 ///
 /// # Errors
-/// As [`build`].
+/// As [`build`](crate::build()).
 pub fn layers(name: &str, options: &ModelOptions) -> Result<Vec<LayerPlan>, Error> {
     let parsed: ModelName = name.parse()?;
     let plan = (parsed.family.plan)(parsed.family.name, options.input, parsed.width.unwrap_or(parsed.family.width));

@@ -307,6 +307,27 @@ Examples:
         #[command(flatten)]
         data_dir: DataDir,
     },
+    /// Write a data set into one file that is read where it lies
+    #[command(after_help = "\
+Examples:
+  mp-train data pack my/folder my.mpd --size 160
+  mp-train data pack my/folder my.mpd
+  mp-train train --model resnet18 --data my.mpd --set data.size=112
+
+Images of one size are stored as pixels. Those of several sizes are stored as the JPEG, PNG, WebP or BMP files that they are,
+unless --size brings them to one. A file that is there already is not replaced.")]
+    Pack {
+        /// A known name, or the path of a data set
+        name: String,
+        /// The file to write; its name ends with .mpd
+        #[arg(value_name = "OUT")]
+        out: PathBuf,
+        /// Scale the shorter side of each image to so many pixels and cut out the middle
+        #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=4096))]
+        size: Option<u32>,
+        #[command(flatten)]
+        data_dir: DataDir,
+    },
 }
 
 impl Bench {

@@ -6,11 +6,11 @@ use anyhow::Context;
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use mp_data::Splits;
+use mp_data::{Packing, Splits};
 use mp_train::atomic::{self, Existing};
 
 use crate::args::Data;
-use crate::output;
+use crate::output::{self, thousands};
 
 pub(crate) fn run(args: Data) -> anyhow::Result<()> {
     match args {
@@ -36,6 +36,19 @@ pub(crate) fn run(args: Data) -> anyhow::Result<()> {
                 write_sheet(&splits, &path)?;
             }
             if json { output::json(&report) } else { output::text(&report.to_string()) }
+        }
+        Data::Pack { name, out, size, data_dir } => {
+            let splits = mp_data::open(&name, &data_dir.resolve()?)?;
+            let packing = match size {
+                Some(size) => Packing::Square(size as usize),
+                None if splits.train.shape().is_some() => Packing::Pixels,
+                None => Packing::Original,
+            };
+            let bar = images_bar(&splits);
+            let bytes = mp_data::pack(&splits, &out, packing, &mut |done| bar.set_position(done as u64))?;
+            bar.finish_and_clear();
+            let images = thousands((splits.train.len() + splits.test.len()) as u64);
+            output::text(&format!("{images} images in {}, {} bytes", out.display(), thousands(bytes)))
         }
     }
 }
