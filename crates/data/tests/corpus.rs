@@ -56,3 +56,33 @@ fn svhn() {
 fn stl10() {
     replay("stl10", parsers::stl10);
 }
+
+#[test]
+fn pickles() {
+    replay("pickle", parsers::pickle);
+}
+
+#[test]
+fn cifar_archives() {
+    replay("cifar_archive", parsers::cifar_archive);
+}
+
+#[test]
+fn npy() {
+    replay("npy", parsers::npy);
+}
+
+#[test]
+fn npz() {
+    replay("npz", parsers::npz);
+}
+
+#[test]
+fn shards() {
+    replay("shard", parsers::shard);
+}
+
+#[test]
+fn packed_files() {
+    replay("packed", parsers::packed);
+}

@@ -65,6 +65,57 @@ pub(crate) fn stl10(bytes: &[u8]) -> Outcome {
     open(&[("train_X.bin", images), ("train_y.bin", label), ("test_X.bin", images), ("test_y.bin", label)])
 }
 
+/// CIFAR-100's Python pickles, each with these bytes.
+pub(crate) fn pickle(bytes: &[u8]) -> Outcome {
+    open(&[("train", bytes), ("test", bytes), ("meta", &[])])
+}
+
+/// CIFAR's official archive, binary or pickled.
+pub(crate) fn cifar_archive(bytes: &[u8]) -> Outcome {
+    open_file("cifar.tar.gz", bytes)
+}
+
+/// A pair of NumPy files. The first byte says how many of the next bytes are the labels.
+pub(crate) fn npy(bytes: &[u8]) -> Outcome {
+    let Some((&count, rest)) = bytes.split_first() else { return Ok(0) };
+    let (labels, images) = rest.split_at(rest.len().min(count.into()));
+    open(&[("x_train.npy", images), ("y_train.npy", labels)])
+}
+
+/// An archive of NumPy files.
+pub(crate) fn npz(bytes: &[u8]) -> Outcome {
+    open_file("arrays.npz", bytes)
+}
+
+/// A tar file of pictures and labels.
+pub(crate) fn shard(bytes: &[u8]) -> Outcome {
+    open_file("shard.tar", bytes)
+}
+
+/// A packed file, as it is and with the checksum of what stands before the images put right: few mutations would get past it.
+pub(crate) fn packed(bytes: &[u8]) -> Outcome {
+    let mut right = bytes.to_vec();
+    if let Some(header) = right.first_chunk_mut::<64>() {
+        let images = u64::from_le_bytes(*header[56..].first_chunk().unwrap());
+        header[28..32].fill(0);
+        let end = right.len().min(usize::try_from(images).unwrap_or(usize::MAX));
+        let sum = crc32fast::hash(&right[..end]);
+        right[28..32].copy_from_slice(&sum.to_le_bytes());
+        let _ = open_file("images.mpd", &right);
+    }
+    open_file("images.mpd", bytes)
+}
+
+/// Opens a file of its own.
+fn open_file(name: &str, bytes: &[u8]) -> Outcome {
+    FOLDER.with_borrow(|folder| {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        let outcome = mp_data::open(path.to_str().unwrap(), Path::new("no cache")).map_err(|error| one_line(&error));
+        outcome.and_then(|splits| look_at_all(&splits))
+    })
+}
+
 /// Opens a folder with these files, and looks at every image.
 fn open(files: &[(&str, &[u8])]) -> Outcome {
     FOLDER.with_borrow(|folder| {

@@ -1,0 +1,9 @@
+//! CIFAR's official archives.
+#![no_main]
+
+#[path = "../../tests/corpus/parsers.rs"]
+mod parsers;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let _ = parsers::cifar_archive(bytes);
+});

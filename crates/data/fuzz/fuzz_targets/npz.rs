@@ -1,0 +1,9 @@
+//! An archive of NumPy files.
+#![no_main]
+
+#[path = "../../tests/corpus/parsers.rs"]
+mod parsers;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let _ = parsers::npz(bytes);
+});
