@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mp_data::{
-    Batch, Cutout, Dataset, Error, Flip, Image, ImageShape, ImageView, Loader, LoaderConfig, OnDamage, PadCrop,
-    PadMode, Pipeline, Position, RandomResizedCrop, Sampler, Scratch, Share, SkipCount, Skipped, Subset, Transform,
-    Uneven, open,
+    AugMix, AugmentConfig, AutoAugment, Batch, BatchMix, ColourJitter, CropRange, CutMix, Cutout, Dataset, Error, Fill,
+    Flip, FlipRule, GaussianBlur, Image, ImageShape, ImageView, Loader, LoaderConfig, Mixup, OnDamage, PadCrop,
+    PadMode, Pipeline, Policy, Position, RandAugment, RandomErasing, RandomResizedCrop, Sampler, Sampling, Scratch,
+    Share, SkipCount, Skipped, Subset, Transform, TrivialAugment, Uneven, open,
 };
 use ndarray::Axis;
 
@@ -75,6 +76,43 @@ fn threads_and_prefetching_change_nothing() {
     let one = epoch(config(), 2, 0);
     for (threads, prefetch) in [(2, 1), (3, 8), (16, 4)] {
         assert_eq!(epoch(LoaderConfig { threads, prefetch, ..config() }, 2, 0), one);
+    }
+}
+
+#[test]
+fn every_change_and_mixing_are_the_same_with_any_threads_and_after_a_resume() {
+    let augment = AugmentConfig {
+        random_resized_crop: Some(CropRange::default()),
+        pad: 1,
+        flip: FlipRule::Alternating,
+        auto_augment: Some(AutoAugment { policy: Policy::Imagenet, sampling: Sampling::Nearest }),
+        rand_augment: Some(RandAugment::default()),
+        trivial_augment: Some(TrivialAugment::default()),
+        aug_mix: Some(AugMix::default()),
+        colour_jitter: Some(ColourJitter::default()),
+        gaussian_blur: Some(GaussianBlur::default()),
+        random_erasing: Some(RandomErasing { fill: Fill::Noise, ..RandomErasing::default() }),
+        ..AugmentConfig::default()
+    };
+    let mix =
+        BatchMix { mixup: Some(Mixup { alpha: 0.5 }), cutmix: Some(CutMix { alpha: 1.0 }), ..BatchMix::default() };
+    let config = |threads| LoaderConfig {
+        transforms: augment.transforms(Some((8, 8)), None),
+        mix: Some(mix),
+        threads,
+        ..config()
+    };
+    let one = epoch(config(1), 3, 0);
+    for batch in &one {
+        let targets = batch.targets.as_ref().unwrap();
+        assert_eq!(targets.dim(), (batch.labels.len(), 10));
+        assert!(targets.rows().into_iter().all(|row| (row.sum() - 1.0).abs() < 1e-6));
+        assert!(batch.images.iter().all(|value| value.is_finite()));
+    }
+    assert_ne!(one, epoch(config(1), 4, 0));
+    for threads in [2, 16] {
+        assert_eq!(epoch(config(threads), 3, 0), one);
+        assert_eq!(epoch(config(threads), 3, 5), one[5..]);
     }
 }
 

@@ -96,8 +96,8 @@ impl Learner {
     /// Adds the gradients of the mean loss over a batch, times `share`, to those that are there.
     ///
     /// `images` is `[B, C, H, W]`, `labels` `[B]`; `targets`, `[B, N]`, are learnt instead of the labels where images were
-    /// mixed, while what is classified right is still what the label says. With the shares of the batches of one step summing to 1, the step
-    /// follows the mean over all their images.
+    /// mixed, while what is classified right is still what the label says. With the shares of the batches of one step
+    /// summing to 1, the step follows the mean over all their images.
     ///
     /// # Errors
     /// A routing loss that the model's routes cannot give.

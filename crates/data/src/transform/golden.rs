@@ -70,10 +70,11 @@ fn unpack(packed: &[u8]) -> Vec<u8> {
 }
 
 const NOW: Moment = Moment { seed: 0, epoch: 0, index: 0, turn: 0 };
-/// The filters, with how close to Pillow's numbers, and what share of them. Few numbers of the bicubic one differ by more than
-/// a level, none by more than four.
+/// The filters with their tolerance. Pillow resizes rows first and cuts them off to bytes before columns follow, which is the
+/// other way round here: where the cubic overshoots beside an edge that is nearly black or white, the order shows, by more
+/// than two levels in at most 0.3% of the values (by up to 9). Where Pillow is made to take columns first, all agree within one.
 const FILTERS: [(&str, Interpolation, u8, f64); 2] =
-    [("bilinear", Interpolation::Bilinear, 1, 1.0), ("bicubic", Interpolation::Bicubic, 1, 0.99)];
+    [("bilinear", Interpolation::Bilinear, 1, 1.0), ("bicubic", Interpolation::Bicubic, 2, 0.997)];
 
 #[test]
 fn resizing_agrees_with_pillow() {
@@ -87,6 +88,9 @@ fn resizing_agrees_with_pillow() {
             resize(canvas, part, (32, 32), interpolation);
         });
     }
+    let to = |size| Resize { size, interpolation: Interpolation::Bicubic };
+    golden.check("resize_columns_first", "large", 1, 1.0, |canvas| to(40).apply(canvas, NOW));
+    golden.check("enlarge_columns_first", "photo", 1, 1.0, |canvas| to(61).apply(canvas, NOW));
     let small = Resize { size: 23, interpolation: Interpolation::Bilinear };
     golden.check("resize_grey", "grey", 1, 1.0, |canvas| small.apply(canvas, NOW));
 }
