@@ -1,15 +1,19 @@
-//! Preparing a batch of 128 images of 32x32x3: each transformation alone on one thread, and whole epochs of the loader.
+//! Preparing batches of 128 images: transformations of 32x32x3 alone on one thread, and whole epochs of the loader, from memory, from a
+//! folder of JPEGs and from a packed file of decoded pixels.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use mp_benches::configuration;
 use mp_data::{
-    Dataset, Flip, Image, ImageShape, Images, Loader, LoaderConfig, PadCrop, PadMode, Pipeline, Scratch, Transform,
+    Dataset, Flip, Image, ImageShape, Images, Loader, LoaderConfig, Packing, PadCrop, PadMode, Pipeline,
+    RandomResizedCrop, Scratch, Transform, open, pack,
 };
 
 const BATCH: usize = 128;
 const BATCHES: usize = 16;
+const PICTURES: usize = 512;
 const SHAPE: ImageShape = ImageShape { channels: 3, height: 32, width: 32 };
 const MEAN: [f32; 3] = [0.49, 0.48, 0.45];
 const STD: [f32; 3] = [0.25, 0.24, 0.26];
@@ -40,24 +44,52 @@ fn loader(criterion: &mut Criterion) {
 
     group.throughput(Throughput::Elements((BATCHES * BATCH) as u64));
     for (threads, name) in [(1, "one thread"), (2, "two threads")] {
-        let config = LoaderConfig {
-            transforms: vec![PAD_CROP, FLIP],
-            mean: MEAN.to_vec(),
-            std: STD.to_vec(),
-            threads,
-            ..LoaderConfig::default()
-        };
-        let loader = Loader::new(images.clone(), config).expect("settings that fit the images");
-        group.bench_function(BenchmarkId::new("epoch", name), |bencher| {
-            bencher.iter(|| {
-                let mut epoch = loader.epoch(0, 0);
-                while let Some(batch) = epoch.next() {
-                    epoch.recycle(batch.expect("images of one shape"));
-                }
-            });
-        });
+        let loader = loader_of(images.clone(), vec![PAD_CROP, FLIP], threads);
+        group.bench_function(BenchmarkId::new("epoch", name), |bencher| bencher.iter(|| epoch(&loader)));
+    }
+
+    let folder = tempfile::tempdir().expect("a place for temporary files");
+    write_pictures(folder.path());
+    let pictures = open(&folder.path().to_string_lossy(), Path::new("")).expect("pictures");
+    let packed = folder.path().join("packed.mpd");
+    pack(&pictures, &packed, Packing::Square(128), &mut |_| ()).expect("pictures that can be packed");
+    let packed = open(&packed.to_string_lossy(), Path::new("")).expect("a packed file");
+    group.throughput(Throughput::Elements(PICTURES as u64));
+    for (name, dataset) in [("JPEG folder", pictures.train), ("packed pixels", packed.train)] {
+        let crop = Transform::RandomResizedCrop(RandomResizedCrop::new(112));
+        let loader = loader_of(dataset, vec![crop, FLIP], 2);
+        group.bench_function(BenchmarkId::new("epoch", name), |bencher| bencher.iter(|| epoch(&loader)));
     }
     group.finish();
+}
+
+fn loader_of(dataset: Arc<dyn Dataset>, transforms: Vec<Transform>, threads: usize) -> Loader {
+    let (mean, std) = (MEAN.to_vec(), STD.to_vec());
+    let config = LoaderConfig { transforms, mean, std, threads, ..LoaderConfig::default() };
+    Loader::new(dataset, config).expect("settings that fit the images")
+}
+
+fn epoch(loader: &Loader) {
+    let mut epoch = loader.epoch(0, 0);
+    while let Some(batch) = epoch.next() {
+        epoch.recycle(batch.expect("images that can be read"));
+    }
+}
+
+/// A folder of JPEGs of 171x128 with the detail of photos: waves, and noise that costs a decoder what leaves do.
+fn write_pictures(folder: &Path) {
+    for (split, count) in [("train", PICTURES), ("val", 1)] {
+        let class = folder.join(split).join("only");
+        std::fs::create_dir_all(&class).expect("a writable folder");
+        for number in 0..count as u32 {
+            let picture = image::RgbImage::from_fn(171, 128, |x, y| {
+                let wave = ((x * (number % 7 + 1) + y * 3) as f32 / 40.0).sin() * 90.0;
+                let noise = (x * 7919 + y * 104_729 + number * 31) % 53;
+                image::Rgb([0, 20, 40].map(|tint| (128.0 + wave + noise as f32 - tint as f32) as u8))
+            });
+            picture.save(class.join(format!("{number:04}.jpg"))).expect("a writable folder");
+        }
+    }
 }
 
 /// Pixels that differ from image to image; which ones does not matter to the time.

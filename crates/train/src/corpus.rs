@@ -30,7 +30,8 @@ impl Corpus {
     /// Opens the data of a recipe. `cache` is the folder of downloaded data sets.
     ///
     /// With `data.holdout`, as many training images, drawn by the seed, are the validation split; without it the test
-    /// split is. `data.limit` then keeps the first training images only. Images are brought to `data.size`, where it is
+    /// split is. `data.limit` then keeps that many training images,
+    /// evenly spaced over all: folders come class by class. Images are brought to `data.size`, where it is
     /// given, and normalised by `data.mean` and `data.std` or, without these, by those of the data set.
     ///
     /// # Errors
@@ -48,7 +49,8 @@ impl Corpus {
         };
         let train = match recipe.data.limit {
             limit if limit == 0 || limit >= train.len() => train,
-            limit => Arc::new(Subset::new(train.name().to_owned(), train, (0..limit).collect())?) as Arc<dyn Dataset>,
+            limit => Arc::new(Subset::new(train.name().to_owned(), Arc::clone(&train), evenly(limit, train.len()))?)
+                as Arc<dyn Dataset>,
         };
         if train.is_empty() || valid.is_empty() {
             return Err(Error::NoImages { what: recipe.data.name.clone() });
@@ -186,7 +188,25 @@ fn shape(train: &dyn Dataset, recipe: &Recipe) -> Result<ImageShape, Error> {
     }
 }
 
+/// `count` of `total` positions, evenly spaced.
+fn evenly(count: usize, total: usize) -> Vec<usize> {
+    (0..count).map(|k| (k as u128 * total as u128 / count as u128) as usize).collect()
+}
+
 /// Height and width, where all images have the same.
 fn size_of(images: &dyn Dataset) -> Option<(usize, usize)> {
     images.shape().map(|shape| (shape.height, shape.width))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_leaves_no_class_out() {
+        // Three classes of four images, one after the other.
+        assert_eq!(evenly(6, 12), [0, 2, 4, 6, 8, 10]);
+        assert_eq!(evenly(5, 12), [0, 2, 4, 7, 9]);
+        assert_eq!(evenly(12, 12), (0..12).collect::<Vec<_>>());
+    }
 }

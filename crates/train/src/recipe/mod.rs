@@ -55,7 +55,7 @@ pub struct DataConfig {
     pub holdout: usize,
     /// Whether the classes are as frequent among them as among all.
     pub stratify: bool,
-    /// Only the first so many training images, for trials; 0: all.
+    /// Only so many training images, evenly spaced over all, for trials; 0: all.
     pub limit: usize,
     /// Height and width of the images that the network sees; 0: that of the data set.
     pub size: usize,
