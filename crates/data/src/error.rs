@@ -1,6 +1,7 @@
 //! Everything that can go wrong with data, each said in one line.
 
-use std::path::{Path, PathBuf};
+use std::ffi::OsStr;
+use std::path::PathBuf;
 
 use crate::decode::DecodeError;
 
@@ -63,7 +64,7 @@ pub enum Error {
     },
 
     /// A folder whose files belong to no known format, or to several.
-    #[error("{}: expected {expected}, found {found}", Line(folder))]
+    #[error("{}: expected {expected}, found {}", Line(folder), Line(found))]
     Unrecognised {
         /// The folder that was looked at.
         folder: PathBuf,
@@ -74,7 +75,7 @@ pub enum Error {
     },
 
     /// Bytes that are not what the format says they must be.
-    #[error("{}: byte {offset}: expected {expected}, found {found}", Line(path))]
+    #[error("{}: byte {offset}: expected {expected}, found {}", Line(path), Line(found))]
     Format {
         /// The file.
         path: PathBuf,
@@ -87,7 +88,7 @@ pub enum Error {
     },
 
     /// A picture that cannot be decoded.
-    #[error("cannot decode {}{}{member}", Line(path), if member.is_empty() { "" } else { ": " })]
+    #[error("cannot decode {}{}{}", Line(path), if member.is_empty() { "" } else { ": " }, Line(member))]
     Picture {
         /// The file.
         path: PathBuf,
@@ -151,12 +152,12 @@ impl Error {
     }
 }
 
-/// A path as a part of a line: what would break the line or is not UTF-8 is escaped, as `\n` and `\xff`.
-pub(crate) struct Line<'a>(pub(crate) &'a Path);
+/// A path, or text out of a file, as a part of a line: what would break the line or is not UTF-8 is escaped, as `\n` and `\xff`.
+pub(crate) struct Line<'a, T: ?Sized>(pub(crate) &'a T);
 
-impl std::fmt::Display for Line<'_> {
+impl<T: AsRef<OsStr> + ?Sized> std::fmt::Display for Line<'_, T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for chunk in self.0.as_os_str().as_encoded_bytes().utf8_chunks() {
+        for chunk in self.0.as_ref().as_encoded_bytes().utf8_chunks() {
             for character in chunk.valid().chars() {
                 match character.is_control() {
                     true => write!(f, "{}", character.escape_default())?,
@@ -180,11 +181,17 @@ mod tests {
         assert_eq!(error.to_string(), "a\\nb\\tc\\u{85}é is missing: expected a file");
     }
 
+    #[test]
+    fn a_message_stays_one_line_whatever_a_file_holds() {
+        let error = crate::format::malformed("a.tar".as_ref(), 0, "a number", "5]}\n\u{1b}");
+        assert_eq!(error.to_string(), "a.tar: byte 0: expected a number, found 5]}\\n\\u{1b}");
+    }
+
     #[cfg(unix)]
     #[test]
     fn bytes_that_are_no_text_are_shown() {
         use std::os::unix::ffi::OsStrExt;
-        let path = Path::new(std::ffi::OsStr::from_bytes(b"caf\xe9.png"));
+        let path = OsStr::from_bytes(b"caf\xe9.png");
         assert_eq!(Line(path).to_string(), "caf\\xe9.png");
     }
 }

@@ -41,6 +41,7 @@ pub fn pack(splits: &Splits, path: &Path, packing: Packing, progress: &mut dyn F
     }
     let shape = common_shape(splits, packing)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    folder.metadata().map_err(Error::io("write", path))?;
     let mut builder = tempfile::Builder::new();
     builder.prefix(".packing-");
     #[cfg(unix)]

@@ -75,8 +75,7 @@ fn archive(path: &Path, bytes: impl Read + Seek) -> Result<(Raw, Option<Raw>), E
     };
     let Some(train) = pair(&TRAIN, &names) else {
         let pairs = TRAIN.map(|[images, labels]| format!("{images} and {labels}")).join(", ");
-        let found =
-            if names.is_empty() { "no arrays".to_owned() } else { Line(Path::new(&names.join(", "))).to_string() };
+        let found = if names.is_empty() { "no arrays".to_owned() } else { Line(&names.join(", ")).to_string() };
         return Err(malformed(path, 0, format!("arrays called {pairs}"), found));
     };
     let train = read(train)?;
@@ -127,7 +126,7 @@ impl Array {
         let start = 8 + width + length;
         let text = String::from_utf8_lossy(&header);
         let (descr, fortran_order, shape) = describe(&text).ok_or_else(|| {
-            let found = Line(Path::new(text.trim())).to_string();
+            let found = Line(text.trim()).to_string();
             malformed(path, 8 + width, "a header with descr, fortran_order and shape of a plain array", found)
         })?;
         // The last digits of the type are the size of an element.

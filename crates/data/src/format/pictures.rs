@@ -85,7 +85,7 @@ impl Pictures {
         for file in list(&root.join("images"))?.files.into_iter().filter(|name| Codec::is_named(name)) {
             let label = labels.remove(file.as_encoded_bytes()).ok_or_else(|| Error::Missing {
                 path: path.clone(),
-                expected: format!("a line for {}", Line(Path::new(&file))),
+                expected: format!("a line for {}", Line(&file)),
             })?;
             files.push((label, Path::new("images").join(file).into_boxed_path()));
         }

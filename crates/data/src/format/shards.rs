@@ -279,7 +279,7 @@ pub(crate) fn by_split(folder: &Path, names: &[String]) -> Result<[Vec<PathBuf>;
     let (train, val, test) = (with("train"), with("val"), with("test"));
     if let Some(both) = train.iter().find(|name| val.contains(name) || test.contains(name)) {
         let expected = "tar files of one split each".to_owned();
-        let found = format!("{}, named after two", Line(Path::new(both)));
+        let found = format!("{}, named after two", Line(both));
         return Err(Error::Unrecognised { folder: folder.to_owned(), expected, found });
     }
     let paths = |names: Vec<&String>| names.into_iter().map(|name| folder.join(name)).collect();
@@ -288,7 +288,7 @@ pub(crate) fn by_split(folder: &Path, names: &[String]) -> Result<[Vec<PathBuf>;
     }
     let other = names.iter().find(|name| !train.contains(name) && !val.contains(name) && !test.contains(name));
     if train.is_empty() || other.is_some() {
-        let found = other.map_or("no file of train".to_owned(), |other| Line(Path::new(other)).to_string());
+        let found = other.map_or("no file of train".to_owned(), |other| Line(other).to_string());
         let expected = "tar files with train, and val or test, in their names".to_owned();
         return Err(Error::Unrecognised { folder: folder.to_owned(), expected, found });
     }

@@ -101,7 +101,7 @@ pub(crate) fn places(manifest: &Manifest, cache_dir: &Path) -> Vec<PathBuf> {
 }
 
 fn open_path(path: &Path) -> Result<Splits, Error> {
-    let name = path.canonicalize().ok().and_then(|path| Some(Line(Path::new(path.file_name()?)).to_string()));
+    let name = path.canonicalize().ok().and_then(|path| Some(Line(path.file_name()?).to_string()));
     Files::find(path)?.read(&name.unwrap_or_else(|| Line(path).to_string()), None)
 }
 

@@ -126,7 +126,7 @@ impl Files {
         if inner.len() < 2 {
             return Ok(inner.pop().map(|(_, files)| files));
         }
-        let folders: Vec<_> = inner.into_iter().map(|(name, _)| Line(Path::new(name)).to_string()).collect();
+        let folders: Vec<_> = inner.into_iter().map(|(name, _)| Line(name).to_string()).collect();
         Err(Error::Unrecognised {
             folder: folder.to_owned(),
             expected: "the files of one data set".to_owned(),
@@ -348,6 +348,6 @@ fn text(listing: &Listing) -> BTreeSet<String> {
 
 /// The first few of many names.
 fn some(names: &[OsString]) -> String {
-    let first: Vec<_> = names.iter().take(3).map(|name| Line(Path::new(name)).to_string()).collect();
+    let first: Vec<_> = names.iter().take(3).map(|name| Line(name).to_string()).collect();
     first.join(", ") + if names.len() > 3 { ", ..." } else { "" }
 }

@@ -145,8 +145,10 @@ fn look_at_all(splits: &Splits) -> Outcome {
     Ok(splits.train.len() + splits.test.len())
 }
 
-fn one_line(error: &impl std::error::Error) -> String {
-    let text = error.to_string();
+/// What a user is told: the error and, after it, its causes.
+fn one_line(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    let text = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
     assert!(!text.contains('\n'), "an error of several lines: {text}");
     text
 }
