@@ -15,7 +15,7 @@ use ndarray::{Array4, array};
 use ndarray_npy::{read_npy, write_npy};
 
 static RUN: LazyLock<(tempfile::TempDir, RunFolder)> =
-    LazyLock::new(|| trained(&["train.epochs=4", "optimiser.lr=0.01"]));
+    LazyLock::new(|| trained(&["train.epochs=8", "optimiser.lr=0.01"]));
 
 fn last() -> PathBuf {
     checkpoint::last(&RUN.1.checkpoints())
