@@ -153,9 +153,15 @@ impl Observer for StopAfter<'_> {
 #[test]
 fn a_run_that_was_asked_to_stop_goes_on_as_if_it_never_had() {
     // Ten steps an epoch: in the middle of the first, after its last step (before the evaluation), and of the second.
-    // AdamW and SGD, augmentation, an interval that a checkpoint cuts, several batches a step.
+    // AdamW and SGD, augmentation, mixed batches, an interval that a checkpoint cuts, several batches a step.
     let recipes = [
-        recipe(&["train.log_every=7", "data.augment.pad=1", "train.checkpoint_every=4"]),
+        recipe(&[
+            "train.log_every=7",
+            "data.augment.pad=1",
+            "train.mixup=0.2",
+            "train.cutmix=1",
+            "train.checkpoint_every=4",
+        ]),
         recipe(&["optimiser.name=sgd", "optimiser.lr=0.05", "train.log_every=3", "train.accumulate=2"]),
     ];
     for recipe in &recipes {

@@ -3,7 +3,7 @@ use super::*;
 #[test]
 fn every_command_explains_itself_with_examples() {
     let here = Path::new(".");
-    let commands: [&[&str]; 9] = [
+    let commands: [&[&str]; 10] = [
         &["train"],
         &["eval"],
         &["predict"],
@@ -13,6 +13,7 @@ fn every_command_explains_itself_with_examples() {
         &["bench"],
         &["data", "fetch"],
         &["data", "inspect"],
+        &["data", "pack"],
     ];
     for command in commands {
         let help = succeed(mp_train(here, &[command, &["--help"]].concat()));

@@ -311,11 +311,11 @@ Examples:
     #[command(after_help = "\
 Examples:
   mp-train data pack my/folder my.mpd --size 160
-  mp-train data pack my/folder my.mpd
+  mp-train data pack my/folder my.mpd --encoded
   mp-train train --model resnet18 --data my.mpd --set data.size=112
 
-Images of one size are stored as pixels. Those of several sizes are stored as the JPEG, PNG, WebP or BMP files that they are,
-unless --size brings them to one. A file that is there already is not replaced.")]
+Images of one size are stored as pixels, unless --encoded keeps the JPEG, PNG, WebP or BMP files that they are. Those of several
+sizes are stored as these files, unless --size brings them to one. The file appears when it is whole.")]
     Pack {
         /// A known name, or the path of a data set
         name: String,
@@ -325,6 +325,12 @@ unless --size brings them to one. A file that is there already is not replaced."
         /// Scale the shorter side of each image to so many pixels and cut out the middle
         #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=4096))]
         size: Option<u32>,
+        /// Keep the bytes of the image files
+        #[arg(long, conflicts_with = "size")]
+        encoded: bool,
+        /// Replace a file that is there already
+        #[arg(long)]
+        force: bool,
         #[command(flatten)]
         data_dir: DataDir,
     },

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -37,20 +37,38 @@ pub(crate) fn run(args: Data) -> anyhow::Result<()> {
             }
             if json { output::json(&report) } else { output::text(&report.to_string()) }
         }
-        Data::Pack { name, out, size, data_dir } => {
+        Data::Pack { name, out, size, encoded, force, data_dir } => {
+            if !force && out.symlink_metadata().is_ok() {
+                bail!("{} is there already: choose another name, or replace it with --force", out.display());
+            }
             let splits = mp_data::open(&name, &data_dir.resolve()?)?;
             let packing = match size {
                 Some(size) => Packing::Square(size as usize),
-                None if splits.train.shape().is_some() => Packing::Pixels,
+                None if splits.train.shape().is_some() && !encoded => Packing::Pixels,
                 None => Packing::Original,
             };
             let bar = images_bar(&splits);
-            let bytes = mp_data::pack(&splits, &out, packing, &mut |done| bar.set_position(done as u64))?;
+            let bytes = pack(&splits, &out, packing, &bar)?;
             bar.finish_and_clear();
             let images = thousands((splits.train.len() + splits.test.len()) as u64);
             output::text(&format!("{images} images in {}, {} bytes", out.display(), thousands(bytes)))
         }
     }
+}
+
+/// Writes the packed file; over an earlier one, it is first written into a folder beside it.
+fn pack(splits: &Splits, out: &Path, packing: Packing, bar: &ProgressBar) -> anyhow::Result<u64> {
+    let mut progress = |done| bar.set_position(done as u64);
+    let (true, Some(name)) = (out.symlink_metadata().is_ok(), out.file_name()) else {
+        return Ok(mp_data::pack(splits, out, packing, &mut progress)?);
+    };
+    let failed = || format!("cannot replace {}", out.display());
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let beside = tempfile::Builder::new().prefix(".packing-").tempdir_in(folder).with_context(failed)?;
+    let file = beside.path().join(name);
+    let bytes = mp_data::pack(splits, &file, packing, &mut progress).with_context(failed)?;
+    std::fs::rename(&file, out).with_context(failed)?;
+    Ok(bytes)
 }
 
 fn write_sheet(splits: &Splits, path: &Path) -> anyhow::Result<()> {
