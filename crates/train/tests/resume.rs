@@ -119,7 +119,8 @@ fn a_run_killed_in_the_middle_of_an_epoch_resumes_as_if_it_had_never_stopped() {
     let position = Checkpoint::load(&last(&killed)).unwrap().header.position;
     assert!(position.epoch == 1 && position.step_in_epoch > 0, "not in the middle of an epoch: {position:?}");
     let reported = losses(&killed).last().unwrap().0;
-    assert!(reported > position.step, "nothing was lost: step {reported} was reported, {position:?} saved");
+    // Mostly some steps are lost; not if the signal comes just after a checkpoint.
+    assert!(reported >= position.step, "step {reported} was reported, {position:?} saved");
 
     assert_done(&train(&killed, &RESUME).output().unwrap());
     assert_same(&whole, &killed);
