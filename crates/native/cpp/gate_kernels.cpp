@@ -3,6 +3,7 @@
 #include "gate_kernels.h"
 
 #include "channels.h"
+#include "streams.h"
 
 #include <algorithm>
 #include <cmath>
@@ -11,98 +12,89 @@ namespace mp {
 namespace {
 
 template <typename Number, typename Real>
+MP_INLINE void sum_rows(const Number* x, Real* sum, int64_t rows, int64_t channels) {
+  over_channels<Number, Real>(channels, MP_OVER_CHANNELS {
+    Sums<Lane, kBlocks, Real> sums;
+    over_rows<sums.kRows>(rows, [&](int64_t row, int slot) __attribute__((always_inline)) {
+      for (int k = 0; k < kBlocks; ++k) {
+        sums.at[slot][k] += Lane::read(x + row * channels + c + k * Lane::kWidth);
+      }
+    });
+    sums.add_to(sum + c);
+  });
+}
+
+template <typename Number, typename Real>
 MP_INLINE void pool_impl(const Number* x, Real* z, const MapShape& map) {
-  const Real share = Real{1} / static_cast<Real>(map.pixels);
+  std::fill(z, z + map.channels, Real{0});
   if (!map.channels_last) {
     for (int64_t c = 0; c < map.channels; ++c) {
       const Number* plane = x + c * map.pixels;
       Real sum = 0;
 #pragma omp simd reduction(+ : sum)
       for (int64_t k = 0; k < map.pixels; ++k) sum += load(plane[k]);
-      z[c] = sum * share;
+      z[c] = sum;
     }
-    return;
+  } else if (by_twos(map.pixels, map.channels)) {
+    TwiceSums<Real> sums;
+    sum_rows(x, sums.at, map.pixels / 2, kPair);
+    sums.add_to(z);
+  } else {
+    sum_rows(x, z, map.pixels, map.channels);
   }
-  over_channels(map.channels, MP_OVER_CHANNELS {
-    Sums<Lane, kBlocks, Real> sums;
-    over_rows<sums.kRows>(map.pixels, [&](int64_t row, int slot) __attribute__((always_inline)) {
-      for (int k = 0; k < kBlocks; ++k) {
-        sums.at[slot][k] += Lane::read(x + row * map.channels + c + k * Lane::kWidth);
-      }
-    });
-    std::fill(z + c, z + c + kBlocks * Lane::kWidth, Real{0});
-    sums.add_to(z + c);
-    for (int64_t at = c; at < c + kBlocks * Lane::kWidth; ++at) z[at] *= share;
-  });
+  const Real share = Real{1} / static_cast<Real>(map.pixels);
+  for (int64_t c = 0; c < map.channels; ++c) z[c] *= share;
 }
 
-// to[k] = sum_n w[n] from[n][k] + add over a plane.
-template <int N, typename Number, typename Real>
-MP_INLINE void combine_plane(const Number* const* from, const Real* w, Real add, Number* to, int64_t count) {
-#pragma omp simd
-  for (int64_t k = 0; k < count; ++k) {
-    Real sum = add;
-    for (int n = 0; n < N; ++n) sum += w[n] * load(from[n][k]);
-    store(sum, to[k]);
-  }
-}
+// One value for all numbers of an output.
+template <typename Number, typename Real>
+struct FromValue {
+  const Real* values;
+  int64_t stride;
 
-// The same over rows of channels with an `add` for each channel.
-template <int N, typename Number, typename Real>
-MP_INLINE void combine_rows(const Number* const* from, const Real* w, const Real* add, Number* to, int64_t rows,
-                            int64_t channels) {
-  over_channels(channels, MP_OVER_CHANNELS {
-    const PerChannel<Lane, kBlocks, Real> start(add + c);
-    for (int64_t row = 0; row < rows; ++row) {
-      for (int k = 0; k < kBlocks; ++k) {
-        const int64_t at = row * channels + c + k * Lane::kWidth;
-        auto sum = start.at[k];
-        for (int n = 0; n < N; ++n) sum += w[n] * Lane::read(from[n] + at);
-        Lane::write(sum, to + at);
-      }
-    }
-  });
-}
+  MP_INLINE Pair<Real> pair(int m, int64_t) const {
+    const Vector<Real> value = values[m * stride] - Vector<Real>{};
+    return {value, value};
+  }
+  MP_INLINE Real one(int m, int64_t) const { return values[m * stride]; }
+};
 
-template <int N, typename Number, typename Real>
-MP_INLINE void gradient_and_add(const Number* const* dy, Number* const* dx, const Real* g, const Real* add, int sources,
-                                int64_t offset, const MapShape& map) {
-  // A block of rows (or of a plane) of all gradients stays in the first-level cache while every source's is made of it.
-  const int64_t rows = map.channels_last ? std::max<int64_t>(512 / map.channels, 1) : map.pixels;
-  if (!map.channels_last) {
-    for (int64_t c = 0; c < map.channels; ++c) {
-      const int64_t at = offset + c * map.pixels;
-      const Number* from[N];
-      for (int j = 0; j < N; ++j) from[j] = dy[j] + at;
-      for (int i = 0; i < sources; ++i) {
-        combine_plane<N>(from, g + i * N, add[i * map.channels + c], dx[i] + at, map.pixels);
-      }
-    }
-    return;
-  }
-  for (int64_t row = 0; row < map.pixels; row += rows) {
-    const int64_t at = offset + row * map.channels;
-    const Number* from[N];
-    for (int j = 0; j < N; ++j) from[j] = dy[j] + at;
-    for (int i = 0; i < sources; ++i) {
-      combine_rows<N>(from, g + i * N, add + i * map.channels, dx[i] + at, std::min(rows, map.pixels - row),
-                      map.channels);
-    }
-  }
-}
+// A value for each channel of rows of channels: `period` numbers are whole rows and whole pairs.
+template <typename Number, typename Real>
+struct FromChannels {
+  const Real* values;
+  int64_t period;
+
+  MP_INLINE Pair<Real> pair(int m, int64_t k) const { return in_order_of<Number>(values + m * period + k); }
+  MP_INLINE Real one(int m, int64_t k) const { return values[m * period + k]; }
+};
+
+// Numbers of each path in one block of channels-last maps, about: as many rows as come nearest.
+constexpr int64_t kBlock = 512;
 
 template <typename Number, typename Real>
 MP_INLINE void mix_gradient_and_add_impl(const Number* const* dy, Number* const* dx, const Real* g, const Real* add,
                                          int sources, int targets, int64_t offset, const MapShape& map) {
-  switch (targets) {
-    case 1: return gradient_and_add<1>(dy, dx, g, add, sources, offset, map);
-    case 2: return gradient_and_add<2>(dy, dx, g, add, sources, offset, map);
-    case 3: return gradient_and_add<3>(dy, dx, g, add, sources, offset, map);
-    case 4: return gradient_and_add<4>(dy, dx, g, add, sources, offset, map);
-    case 5: return gradient_and_add<5>(dy, dx, g, add, sources, offset, map);
-    case 6: return gradient_and_add<6>(dy, dx, g, add, sources, offset, map);
-    case 7: return gradient_and_add<7>(dy, dx, g, add, sources, offset, map);
-    default: return gradient_and_add<8>(dy, dx, g, add, sources, offset, map);
+  Real back[kMaxPaths * kMaxPaths];
+  transpose(g, back, sources, targets);
+  if (!map.channels_last) {
+    for (int64_t c = 0; c < map.channels; ++c) {
+      blend(dy, targets, dx, sources, back, FromValue<Number, Real>{add + c, map.channels}, offset + c * map.pixels,
+            map.pixels);
+    }
+    return;
+  }
+  // Rows long enough are added as they are; short ones several times over, so that a pair finds its values side by side.
+  Real repeated[kMaxPaths * kBlock];
+  const int64_t rows = std::max<int64_t>(kBlock / map.channels, 1), period = rows * map.channels;
+  for (int i = 0; rows > 1 && i < sources; ++i) {
+    for (int64_t row = 0; row < rows; ++row) {
+      std::copy(add + i * map.channels, add + (i + 1) * map.channels, repeated + i * period + row * map.channels);
+    }
+  }
+  const FromChannels<Number, Real> start{rows > 1 ? repeated : add, period};
+  for (int64_t at = 0; at < map.numbers(); at += period) {
+    blend(dy, targets, dx, sources, back, start, offset + at, std::min(period, map.numbers() - at));
   }
 }
 

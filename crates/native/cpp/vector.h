@@ -79,13 +79,93 @@ template <typename Number>
 MP_INLINE void store16(Vector<Number> value, Number* to) {
   std::memcpy(to, &value, sizeof value);
 }
-// Rounds as the scalar `store` does.
-MP_INLINE void store16(Vector<float> value, bf16* to) {
+// Rounds the upper halves as the scalar `store` does; the lower ones are of no use.
+MP_INLINE FloatBits rounded(Vector<float> value) {
   const auto wide = reinterpret_cast<FloatBits>(value);
-  const FloatBits rounded = (wide + 0x7fffu + ((wide >> 16) & 1u)) >> 16;
-  const FloatBits quiet = (wide >> 16) | 0x40u;
-  const auto bits = __builtin_convertvector(value != value ? quiet : rounded, HalfBits);
+  return value != value ? wide | 0x400000u : wide + 0x7fffu + ((wide >> 16) & 1u);
+}
+MP_INLINE void store16(Vector<float> value, bf16* to) {
+  const auto bits = __builtin_convertvector(rounded(value) >> 16, HalfBits);
   std::memcpy(to, &bits, sizeof bits);
+}
+
+// 32 numbers as two vectors, in an order of their own: widening bf16 numbers in place, the even ones and the odd ones, is one
+// instruction a vector, where moving them to lanes of 32 bits takes a shuffle as well; so does narrowing.
+template <typename Real>
+struct Pair {
+  Vector<Real> first, second;
+
+  friend MP_INLINE Pair operator+(Pair a, Pair b) { return {a.first + b.first, a.second + b.second}; }
+  friend MP_INLINE Pair operator-(Pair a, Pair b) { return {a.first - b.first, a.second - b.second}; }
+  friend MP_INLINE Pair operator*(Pair a, Pair b) { return {a.first * b.first, a.second * b.second}; }
+  friend MP_INLINE Pair operator*(Real a, Pair b) { return {a * b.first, a * b.second}; }
+  MP_INLINE Pair& operator+=(Pair other) { return *this = *this + other; }
+};
+constexpr int64_t kPair = 2 * kLanes;
+
+template <typename Number>
+MP_INLINE Pair<Number> load32(const Number* from) {
+  return {load16(from), load16(from + kLanes)};
+}
+MP_INLINE Pair<float> load32(const bf16* from) {
+  FloatBits bits;
+  std::memcpy(&bits, from, sizeof bits);
+  return {reinterpret_cast<Vector<float>>(bits << 16), reinterpret_cast<Vector<float>>(bits & 0xffff0000u)};
+}
+
+template <typename Number>
+MP_INLINE void store32(Pair<Number> value, Number* to) {
+  store16(value.first, to);
+  store16(value.second, to + kLanes);
+}
+MP_INLINE void store32(Pair<float> value, bf16* to) {
+  const FloatBits bits = (rounded(value.first) >> 16) | (rounded(value.second) & 0xffff0000u);
+  std::memcpy(to, &bits, sizeof bits);
+}
+
+// 32 wide values in the order that `load32` gives their like of type Number.
+template <typename Number, typename Real>
+MP_INLINE Pair<Real> in_order_of(const Real* from) {
+  return load32(from);
+}
+template <>
+MP_INLINE Pair<float> in_order_of<bf16, float>(const float* from) {
+  const Vector<float> low = load16(from), high = load16(from + kLanes);
+  return {__builtin_shufflevector(low, high, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30),
+          __builtin_shufflevector(low, high, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31)};
+}
+
+// The inverse: adds to 32 wide values in their own order.
+template <typename Number, typename Real>
+MP_INLINE void add_in_order(Pair<Real> value, Real* to) {
+  store32(load32(to) + value, to);
+}
+template <>
+MP_INLINE void add_in_order<bf16, float>(Pair<float> value, float* to) {
+  const auto low = __builtin_shufflevector(value.first, value.second, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  const auto high =
+      __builtin_shufflevector(value.first, value.second, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+  store32(load32(to) + Pair<float>{low, high}, to);
+}
+
+// At least 0. A NaN is kept: it must show in the loss.
+template <typename Value>
+MP_INLINE Value relu(Value value) {
+  return value < Value{} ? Value{} : value;
+}
+template <typename Real>
+MP_INLINE Pair<Real> relu(Pair<Real> value) {
+  return {relu(value.first), relu(value.second)};
+}
+
+// `value` where `test` is above 0, else 0.
+template <typename Value>
+MP_INLINE Value where_positive(Value test, Value value) {
+  return test > Value{} ? value : Value{};
+}
+template <typename Real>
+MP_INLINE Pair<Real> where_positive(Pair<Real> test, Pair<Real> value) {
+  return {where_positive(test.first, value.first), where_positive(test.second, value.second)};
 }
 
 }  // namespace mp
