@@ -33,6 +33,7 @@ fn main() {
     };
     build(&[
         "autocast",
+        "conv_norm",
         "gate_kernels",
         "memory",
         "mix",

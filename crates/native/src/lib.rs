@@ -2,12 +2,13 @@
 //!
 //! The principal items are [`Autocast`], bfloat16 on the CPU for as long as the guard lives, [`mix`] and [`route`], the
 //! mixing of parallel paths and the gates that decide it in one pass over memory, [`batch_norm`], which takes the
-//! addition and the ReLU after it along, and [`ParameterList`], the steps of optimisers over all parameters at once.
+//! addition and the ReLU after it along, [`conv_norm`], which for inference folds it into the convolution, and [`ParameterList`], the steps of optimisers over all parameters at once.
 //! [`Profiler`] shows where the time goes.
 #![allow(unsafe_code, reason = "this crate is the border to C++; every block says why it is sound")]
 
 mod autocast;
 mod boundary;
+mod conv_norm;
 mod memory;
 mod mix;
 mod norm;
@@ -17,6 +18,7 @@ mod route;
 
 pub use autocast::Autocast;
 pub use boundary::TorchError;
+pub use conv_norm::{Convolution, can_conv_norm, conv_norm};
 pub use memory::keep_freed_memory;
 pub use mix::{MAX_PATHS, can_mix, mix};
 pub use norm::{NormState, batch_norm, can_norm};

@@ -1,8 +1,8 @@
 //! Layers against numbers worked by hand and against PyTorch's defaults.
 
 use mp_nn::{
-    BatchNorm2dConfig, Conv2dConfig, Device, Dropout, Kind, LinearConfig, Mode, Module, Store, Tensor, WeightInit,
-    global_avg_pool, max_pool2d,
+    BatchNorm2dConfig, Conv2dConfig, ConvNorm, Device, Dropout, Kind, LinearConfig, Mode, Module, Store, Tensor,
+    WeightInit, global_avg_pool, max_pool2d,
 };
 
 const CPU: (Kind, Device) = (Kind::Float, Device::Cpu);
@@ -144,4 +144,33 @@ fn sizes_out_of_range_are_refused() {
         norm.build(&(&root / "bn")).unwrap_err().to_string(),
         "momentum of the batch-norm `bn`: expected 0 to 1, found 1.5"
     );
+}
+
+#[test]
+fn a_norm_is_folded_into_its_convolution_only_where_no_gradient_is_asked_for() {
+    let store = Store::new(Device::Cpu, 3);
+    let conv = Conv2dConfig { padding: 1, ..Conv2dConfig::new(2, 16, 3) }.build(&(&store.root() / "conv")).unwrap();
+    let norm = BatchNorm2dConfig::new(16).build(&(&store.root() / "norm")).unwrap();
+    let x = Tensor::arange(2 * 2 * 5 * 5, CPU).view([2, 5, 5, 2]).permute([0, 3, 1, 2]).sin();
+    let residual = Tensor::arange(2 * 16 * 5 * 5, CPU).view([2, 5, 5, 16]).permute([0, 3, 1, 2]).cos();
+    let both = ConvNorm(&conv, &norm);
+    let composed = |mode| norm.forward_add_relu(&conv.forward(&x, mode), &residual, mode);
+
+    // Training uses the batch's statistics, which moves the running ones; gradients reach the weights.
+    let trained = both.forward_add_relu(&x, &residual, Mode::Train);
+    assert_eq!(values(&trained), values(&composed(Mode::Train)));
+    assert!(trained.requires_grad());
+    // With gradients, evaluation is one after the other, to the last bit; without, the same up to rounding.
+    let recorded = both.forward_add_relu(&x, &residual, Mode::Eval);
+    assert_eq!(values(&recorded), values(&composed(Mode::Eval)));
+    let folded = tch::no_grad(|| both.forward_add_relu(&x, &residual, Mode::Eval));
+    assert!(folded.allclose(&recorded, 1e-5, 1e-6, false));
+
+    // Weights that change are folded anew, and the multiply-adds are those of the convolution.
+    fill(&store, "norm.weight", &[2.0; 16]);
+    let ((), counted) = store.meter().measure(|| {
+        let folded = tch::no_grad(|| both.forward_add_relu(&x, &residual, Mode::Eval));
+        assert!(folded.allclose(&composed(Mode::Eval), 1e-5, 1e-6, false));
+    });
+    assert_eq!(counted, 2 * 16 * 25 * 2 * 9, "the folded one and the composed one");
 }

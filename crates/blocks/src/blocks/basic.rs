@@ -1,6 +1,6 @@
 //! The residual block of ResNet-18, ResNet-34 and the CIFAR ResNets.
 
-use mp_nn::{BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, Mode, Module, Params, Tensor, WeightInit};
+use mp_nn::{BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, ConvNorm, Mode, Params, Tensor, WeightInit};
 
 use super::conv::{entry_of, own};
 use super::shortcut::Shortcut;
@@ -57,13 +57,11 @@ pub struct BasicBlock {
 
 impl Block for BasicBlock {
     fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
-        self.forward_predicted(&entry_of(&self.conv1).forward(x, mode), x, mode)
+        self.after_entry(&ConvNorm(entry_of(&self.conv1), &self.bn1).forward_relu(x, mode), x, mode)
     }
 
     fn forward_predicted(&self, predicted: &Tensor, x: &Tensor, mode: Mode) -> Tensor {
-        let y = self.bn1.forward_relu(predicted, mode);
-        let y = self.conv2.forward(&y, mode);
-        self.bn2.forward_add_relu(&y, &self.shortcut.forward(x, mode), mode)
+        self.after_entry(&self.bn1.forward_relu(predicted, mode), x, mode)
     }
 
     fn entry(&self) -> Option<&Conv2d> {
@@ -72,5 +70,11 @@ impl Block for BasicBlock {
 
     fn has_shortcut(&self) -> bool {
         true
+    }
+}
+
+impl BasicBlock {
+    fn after_entry(&self, y: &Tensor, x: &Tensor, mode: Mode) -> Tensor {
+        ConvNorm(&self.conv2, &self.bn2).forward_add_relu(y, &self.shortcut.forward(x, mode), mode)
     }
 }

@@ -1,6 +1,6 @@
 //! The residual block of ResNet-50.
 
-use mp_nn::{BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, Mode, Module, Params, Tensor, WeightInit};
+use mp_nn::{BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, ConvNorm, Mode, Params, Tensor, WeightInit};
 
 use super::conv::{entry_of, own};
 use super::shortcut::Shortcut;
@@ -66,14 +66,11 @@ pub struct Bottleneck {
 
 impl Block for Bottleneck {
     fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
-        self.forward_predicted(&entry_of(&self.conv1).forward(x, mode), x, mode)
+        self.after_entry(&ConvNorm(entry_of(&self.conv1), &self.bn1).forward_relu(x, mode), x, mode)
     }
 
     fn forward_predicted(&self, predicted: &Tensor, x: &Tensor, mode: Mode) -> Tensor {
-        let y = self.bn1.forward_relu(predicted, mode);
-        let y = self.bn2.forward_relu(&self.conv2.forward(&y, mode), mode);
-        let y = self.conv3.forward(&y, mode);
-        self.bn3.forward_add_relu(&y, &self.shortcut.forward(x, mode), mode)
+        self.after_entry(&self.bn1.forward_relu(predicted, mode), x, mode)
     }
 
     fn entry(&self) -> Option<&Conv2d> {
@@ -82,5 +79,12 @@ impl Block for Bottleneck {
 
     fn has_shortcut(&self) -> bool {
         true
+    }
+}
+
+impl Bottleneck {
+    fn after_entry(&self, y: &Tensor, x: &Tensor, mode: Mode) -> Tensor {
+        let y = ConvNorm(&self.conv2, &self.bn2).forward_relu(y, mode);
+        ConvNorm(&self.conv3, &self.bn3).forward_add_relu(&y, &self.shortcut.forward(x, mode), mode)
     }
 }

@@ -1,7 +1,7 @@
 //! Convolution, norm, ReLU and pooling.
 
 use mp_nn::{
-    BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, Mode, Module, Params, Tensor, WeightInit, global_avg_pool,
+    BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, ConvNorm, Mode, Params, Tensor, WeightInit, global_avg_pool,
     max_pool2d,
 };
 
@@ -24,6 +24,16 @@ pub enum Pool {
     },
     /// The mean over height and width; the output is `[B, C]`.
     GlobalAverage,
+}
+
+impl Pool {
+    fn forward(self, y: Tensor) -> Tensor {
+        match self {
+            Pool::None => y,
+            Pool::Max { kernel, stride, padding } => max_pool2d(&y, kernel, stride, padding),
+            Pool::GlobalAverage => global_avg_pool(&y),
+        }
+    }
 }
 
 /// A [`ConvBlock`]; [`ConvBlockConfig::new`] gives a 3x3 kernel that keeps height and width, and no pooling.
@@ -92,16 +102,11 @@ pub struct ConvBlock {
 
 impl Block for ConvBlock {
     fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
-        self.forward_predicted(&entry_of(&self.conv1).forward(x, mode), x, mode)
+        self.pool.forward(ConvNorm(entry_of(&self.conv1), &self.bn1).forward_relu(x, mode))
     }
 
     fn forward_predicted(&self, predicted: &Tensor, _x: &Tensor, mode: Mode) -> Tensor {
-        let y = self.bn1.forward_relu(predicted, mode);
-        match self.pool {
-            Pool::None => y,
-            Pool::Max { kernel, stride, padding } => max_pool2d(&y, kernel, stride, padding),
-            Pool::GlobalAverage => global_avg_pool(&y),
-        }
+        self.pool.forward(self.bn1.forward_relu(predicted, mode))
     }
 
     fn entry(&self) -> Option<&Conv2d> {

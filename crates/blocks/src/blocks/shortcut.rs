@@ -1,6 +1,6 @@
 //! The way around a residual branch.
 
-use mp_nn::{BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, Mode, Module, Params, Tensor, WeightInit};
+use mp_nn::{BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, ConvNorm, Mode, Params, Tensor, WeightInit};
 
 use crate::Error;
 
@@ -28,7 +28,7 @@ impl Shortcut {
     pub(super) fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
         match &self.0 {
             None => x.shallow_clone(),
-            Some((conv, norm)) => norm.forward(&conv.forward(x, mode), mode),
+            Some((conv, norm)) => ConvNorm(conv, norm).forward(x, mode),
         }
     }
 }

@@ -99,8 +99,8 @@ impl Conv2dConfig {
 /// `Y = W * X + b`: `[B, in, H, W]` to `[B, out, H', W']` with `H' = (H + 2 padding - kernel) / stride + 1`.
 #[derive(Debug)]
 pub struct Conv2d {
-    weight: Tensor,
-    bias: Option<Tensor>,
+    pub(super) weight: Tensor,
+    pub(super) bias: Option<Tensor>,
     config: Conv2dConfig,
     meter: Meter,
 }
@@ -123,8 +123,14 @@ impl Conv2d {
     fn convolve(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, groups: i64) -> Tensor {
         let c = &self.config;
         let y = x.conv2d(weight, bias, [c.stride; 2], [c.padding; 2], [1; 2], groups);
-        self.meter.add(numbers_of_one(&y) * (c.in_channels / c.groups * c.kernel * c.kernel) as u64);
+        self.count(&y);
         y
+    }
+
+    /// Adds the multiply-adds of a result of its own to the meter.
+    pub(super) fn count(&self, y: &Tensor) {
+        let c = &self.config;
+        self.meter.add(numbers_of_one(y) * (c.in_channels / c.groups * c.kernel * c.kernel) as u64);
     }
 }
 

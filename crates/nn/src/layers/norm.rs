@@ -60,7 +60,8 @@ impl BatchNorm2dConfig {
 ///
 /// What follows a norm in most networks, a ReLU or the addition of a shortcut and a ReLU, is best asked of the norm itself
 /// ([`BatchNorm2d::forward_relu`], [`BatchNorm2d::forward_add_relu`]): channels-last maps on the CPU then take no further
-/// pass over memory for it. Other maps get libtorch's own operations, with the same numbers.
+/// pass over memory for it. Other maps get libtorch's own operations, with the same numbers. Of the convolution before it as
+/// well take [`ConvNorm`](crate::ConvNorm).
 #[derive(Debug)]
 pub struct BatchNorm2d {
     weight: Tensor,
@@ -88,22 +89,29 @@ impl BatchNorm2d {
         self.apply(x, Some(residual), true, mode)
     }
 
-    fn apply(&self, x: &Tensor, residual: Option<&Tensor>, relu: bool, mode: Mode) -> Tensor {
+    /// Whether the values are of a type that the fused norms take: one in half precision has no float32 values.
+    pub(super) fn is_wide(&self) -> bool {
+        matches!(self.weight.kind(), Kind::Float | Kind::Double)
+    }
+
+    pub(super) fn state(&self) -> NormState<'_> {
+        NormState {
+            weight: &self.weight,
+            bias: &self.bias,
+            running_mean: &self.running_mean,
+            running_var: &self.running_var,
+            momentum: self.config.momentum,
+            eps: self.config.eps,
+        }
+    }
+
+    pub(super) fn apply(&self, x: &Tensor, residual: Option<&Tensor>, relu: bool, mode: Mode) -> Tensor {
         if mode.is_train() {
             let _ = self.batches.shallow_clone().g_add_scalar_(1);
         }
-        // A norm in half precision has no float32 values, which the fused one asks for.
-        if mp_native::can_norm(x) && matches!(self.weight.kind(), Kind::Float | Kind::Double) {
-            let state = NormState {
-                weight: &self.weight,
-                bias: &self.bias,
-                running_mean: &self.running_mean,
-                running_var: &self.running_var,
-                momentum: self.config.momentum,
-                eps: self.config.eps,
-            };
+        if mp_native::can_norm(x) && self.is_wide() {
             // Only tensors of another shape are refused here: falling back would hide a fault of the caller.
-            return mp_native::batch_norm(x, state, residual, relu, mode.is_train())
+            return mp_native::batch_norm(x, self.state(), residual, relu, mode.is_train())
                 .unwrap_or_else(|error| panic!("{error}"));
         }
         let mut y = x.batch_norm(

@@ -1,0 +1,144 @@
+//! Convolution, norm, addition and ReLU as one, against the definition in float64.
+
+use mp_native::{Autocast, Convolution, NormState, can_conv_norm, conv_norm};
+use tch::{Device, Kind, Tensor, no_grad};
+
+/// A fixed pattern of the given shape; libtorch's generator is shared between the tests of a process.
+fn pattern(shape: &[i64], phase: f64) -> Tensor {
+    let count: i64 = shape.iter().product();
+    let x = (Tensor::arange(count, (Kind::Double, Device::Cpu)) * 0.7 + phase).sin() + 0.1;
+    x.to_kind(Kind::Float).reshape(shape)
+}
+
+fn channels_last(x: &Tensor) -> Tensor {
+    x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
+}
+
+struct Case {
+    x: Tensor,
+    weight: Tensor,
+    bias: Option<Tensor>,
+    stride: i64,
+    padding: i64,
+    /// Scale, offset, mean and variance.
+    norm: [Tensor; 4],
+    residual: Option<Tensor>,
+    relu: bool,
+}
+
+impl Case {
+    fn new([inputs, outputs, kernel, stride]: [i64; 4], biased: bool, residual: bool, relu: bool) -> Self {
+        let size = (7 + 2 * (kernel / 2) - kernel) / stride + 1;
+        Case {
+            x: channels_last(&pattern(&[3, inputs, 7, 7], 0.0)),
+            weight: pattern(&[outputs, inputs, kernel, kernel], 1.0),
+            bias: biased.then(|| pattern(&[outputs], 2.0)),
+            stride,
+            padding: kernel / 2,
+            norm: [
+                pattern(&[outputs], 3.0),
+                pattern(&[outputs], 4.0),
+                pattern(&[outputs], 5.0),
+                pattern(&[outputs], 6.0).square() + 0.1,
+            ],
+            residual: residual.then(|| pattern(&[3, outputs, size, size], 7.0)),
+            relu,
+        }
+    }
+
+    fn folded(&self) -> Tensor {
+        let Case { weight, stride, padding, .. } = self;
+        let convolution = Convolution { weight, bias: self.bias.as_ref(), stride: *stride, padding: *padding };
+        let [weight, bias, running_mean, running_var] = &self.norm;
+        let norm = NormState { weight, bias, running_mean, running_var, momentum: 0.1, eps: 1e-5 };
+        no_grad(|| {
+            assert!(can_conv_norm(&self.x));
+            conv_norm(&self.x, convolution, norm, self.residual.as_ref(), self.relu).unwrap()
+        })
+    }
+
+    fn defined(&self) -> Tensor {
+        let wide = |x: &Tensor| x.to_kind(Kind::Double);
+        let [scale, offset, mean, variance] = self.norm.each_ref().map(|t| wide(t).view([1, -1, 1, 1]));
+        let bias = self.bias.as_ref().map(wide);
+        let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
+        let y = wide(&self.x).conv2d(&wide(&self.weight), bias, stride, padding, [1; 2], 1);
+        let y = (y - mean) / (variance + 1e-5).sqrt() * scale + offset;
+        let y = self.residual.as_ref().map_or(y.shallow_clone(), |residual| y + wide(residual));
+        if self.relu { y.relu() } else { y }
+    }
+}
+
+/// The convolutions of the zoo's blocks, in small: 3x3, of an image, with a step, and 1x1.
+const SHAPES: [[i64; 4]; 4] = [[16, 16, 3, 1], [3, 16, 3, 1], [16, 32, 3, 2], [16, 5, 1, 2]];
+
+fn cases() -> impl Iterator<Item = Case> {
+    let after = [(false, false, false), (true, false, true), (false, true, true), (true, true, false)];
+    SHAPES
+        .into_iter()
+        .flat_map(move |shape| after.map(|(biased, residual, relu)| Case::new(shape, biased, residual, relu)))
+}
+
+#[track_caller]
+fn assert_near(found: &Tensor, expected: &Tensor, tolerance: f64) {
+    assert_eq!(found.size(), expected.size());
+    let error = (found.to_kind(Kind::Double) - expected).abs().max().double_value(&[]);
+    assert!(error <= tolerance * (1.0 + expected.abs().max().double_value(&[])), "off by {error}");
+}
+
+#[test]
+fn agrees_with_the_definition_in_every_shape_and_with_whatever_follows() {
+    for case in cases() {
+        assert_near(&case.folded(), &case.defined(), 1e-6);
+    }
+}
+
+#[test]
+fn under_autocast_it_runs_in_bfloat16() {
+    for case in cases() {
+        let found = {
+            let _bf16 = Autocast::bf16_cpu();
+            if !no_grad(|| can_conv_norm(&case.x)) {
+                return;
+            }
+            case.folded()
+        };
+        assert_eq!(found.kind(), Kind::BFloat16);
+        // Three roundings to eight bits: of the map, of the weights, of the result.
+        assert_near(&found, &case.defined(), 2e-2);
+    }
+}
+
+#[test]
+fn maps_that_it_does_not_take_are_named_before() {
+    let x = channels_last(&pattern(&[2, 3, 4, 4], 0.0));
+    no_grad(|| {
+        assert!(can_conv_norm(&x));
+        assert!(!can_conv_norm(&x.to_kind(Kind::Double)));
+        assert!(!can_conv_norm(&x.contiguous()));
+        assert!(!can_conv_norm(&x.reshape([2, 48])));
+        assert!(!can_conv_norm(&x.narrow(0, 0, 0)));
+    });
+    assert!(!can_conv_norm(&x), "a gradient may be asked for");
+}
+
+#[test]
+fn tensors_that_do_not_fit_are_an_error_of_one_line() {
+    let case = Case::new(SHAPES[0], false, true, true);
+    let x = channels_last(&pattern(&[3, 8, 7, 7], 0.0));
+    let [weight, bias, running_mean, running_var] = &case.norm;
+    let norm = NormState { weight, bias, running_mean, running_var, momentum: 0.1, eps: 1e-5 };
+    let convolution = Convolution { weight: &case.weight, bias: None, stride: 1, padding: 1 };
+    let residual = pattern(&[3, 16, 5, 5], 0.0);
+    no_grad(|| {
+        for found in
+            [conv_norm(&x, convolution, norm, None, true), conv_norm(&case.x, convolution, norm, Some(&residual), true)]
+        {
+            let message = found.unwrap_err().to_string();
+            assert!(
+                message.starts_with("cannot convolve and normalise the map: ") && !message.contains('\n'),
+                "{message}"
+            );
+        }
+    });
+}
