@@ -6,7 +6,9 @@ use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use mp_data::{Format, Image, Splits, open};
+use mp_data::{
+    Format, Image, Loader, LoaderConfig, RandomResizedCrop, Sampler, Splits, Transform, open,
+};
 use tempfile::TempDir;
 
 /// A folder with these files.
@@ -202,19 +204,58 @@ fn picture(name: &str) -> Vec<u8> {
     fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pictures").join(name)).unwrap()
 }
 
+/// A tar file of one picture for each label.
+fn shard(labels: &[&str]) -> Vec<u8> {
+    let names: Vec<_> = (0..labels.len()).map(|k| [format!("{k:04}.jpg"), format!("{k:04}.cls")]).collect();
+    let members: Vec<_> = names
+        .iter()
+        .zip(labels)
+        .flat_map(|([jpg, cls], label)| {
+            [(jpg.as_str(), picture("baseline.jpg")), (cls.as_str(), label.as_bytes().to_vec())]
+        })
+        .collect();
+    tar(&members)
+}
+
+#[test]
+fn a_loader_reads_tar_files_one_after_the_other_in_an_order_of_each_epoch() {
+    let files: Vec<_> = (0..6).map(|k| (format!("s/train-{k:06}.tar"), shard(&["0", "1", "0"]))).collect();
+    let files: Vec<_> = files.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())).collect();
+    let root = folder(&[&files[..], &[("s/val-000000.tar", shard(&["1"]))]].concat());
+    let config = LoaderConfig {
+        batch_size: 4,
+        threads: 2,
+        sampler: Sampler::Shards { group: 1 },
+        transforms: vec![Transform::RandomResizedCrop(RandomResizedCrop::new(8))],
+        ..LoaderConfig::default()
+    };
+    let train = opened(&root.path().join("s")).train;
+    let labels: Vec<_> = (0..train.len()).map(|index| train.label(index)).collect();
+    let loader = Loader::new(train, config).unwrap();
+    let orders: Vec<Vec<usize>> = (0..4)
+        .map(|epoch| {
+            let batches: Vec<_> = loader.epoch(epoch, 0).map(Result::unwrap).collect();
+            for batch in &batches {
+                let expected: Vec<_> = batch.indices.iter().map(|&index| labels[index] as i64).collect();
+                assert_eq!(batch.labels.to_vec(), expected);
+            }
+            batches.into_iter().flat_map(|batch| batch.indices).collect()
+        })
+        .collect();
+    let read = |order: &[usize]| {
+        let mut files: Vec<_> = order.iter().map(|index| index / 3).collect();
+        files.dedup();
+        files
+    };
+    for order in &orders {
+        assert_eq!(order.len(), 18);
+        assert_eq!(read(order).len(), 6, "each file is read to its end: {order:?}");
+    }
+    assert!(orders[1..].iter().any(|order| read(order) != read(&orders[0])));
+}
+
 #[test]
 fn tar_files_are_read_in_their_order() {
-    let shard = |labels: &[&str]| {
-        let names: Vec<_> = (0..labels.len()).map(|k| [format!("{k:04}.jpg"), format!("{k:04}.cls")]).collect();
-        let members: Vec<_> = names
-            .iter()
-            .zip(labels)
-            .flat_map(|([jpg, cls], label)| {
-                [(jpg.as_str(), picture("baseline.jpg")), (cls.as_str(), label.as_bytes().to_vec())]
-            })
-            .collect();
-        tar(&members)
-    };
     let files = [
         ("s/x-train-000001.tar", shard(&["2"])),
         ("s/x-train-000000.tar", shard(&["0", "1"])),
