@@ -6,9 +6,7 @@ use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use mp_data::{
-    Format, Image, Loader, LoaderConfig, RandomResizedCrop, Sampler, Splits, Transform, open,
-};
+use mp_data::{Format, Image, Loader, LoaderConfig, RandomResizedCrop, Sampler, Splits, Transform, open};
 use tempfile::TempDir;
 
 /// A folder with these files.

@@ -79,10 +79,12 @@ template <typename Number>
 MP_INLINE void store16(Vector<Number> value, Number* to) {
   std::memcpy(to, &value, sizeof value);
 }
-// Rounds the upper halves as the scalar `store` does; the lower ones are of no use.
+// Rounds the upper halves as the scalar `store` does; the lower ones are of no use. A NaN is cut off: what comes out of
+// arithmetic has its quiet bit, which is in the upper half.
 MP_INLINE FloatBits rounded(Vector<float> value) {
   const auto wide = reinterpret_cast<FloatBits>(value);
-  return value != value ? wide | 0x400000u : wide + 0x7fffu + ((wide >> 16) & 1u);
+  const FloatBits half = ((wide >> 16) & 1u) + 0x7fffu;
+  return wide + (value == value ? half : FloatBits{});
 }
 MP_INLINE void store16(Vector<float> value, bf16* to) {
   const auto bits = __builtin_convertvector(rounded(value) >> 16, HalfBits);

@@ -131,13 +131,22 @@ pub struct Params {
 }
 
 impl Params {
-    /// A new trained tensor of the store's element type.
+    /// A new trained tensor of the store's element type. One of four axes, the weights of a convolution, lies channels-last
+    /// in memory, as maps do: no copy in that layout is then made of it in every step.
     ///
     /// # Errors
     /// A name that is taken or malformed, a negative size, or values that do not fill the shape.
     pub fn parameter(&self, name: &str, shape: &[i64], init: Init, role: Role) -> Result<Tensor, Error> {
-        let tensor = self.create(name, shape, &init)?.set_requires_grad(role != Role::Buffer);
-        self.insert(name, tensor, role)
+        let tensor = self.create(name, shape, &init)?;
+        let tensor = match shape.len() {
+            4 => tensor
+                .f_permute([0, 2, 3, 1])
+                .and_then(|t| t.f_contiguous())
+                .and_then(|t| t.f_permute([0, 3, 1, 2]))
+                .map_err(|e| Error::torch(format!("create `{}`", self.full_name(name)), &e))?,
+            _ => tensor,
+        };
+        self.insert(name, tensor.set_requires_grad(role != Role::Buffer), role)
     }
 
     /// A new tensor that is saved but not trained.
