@@ -262,9 +262,9 @@ fn unknown(name: &str) -> Error {
         |names: &mut dyn Iterator<Item = &str>| names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let hint = if near.is_empty() {
         let all = list(&mut Manifest::all().iter().map(|manifest| manifest.name.as_str()));
-        format!("known are {all}; or give the path of a folder")
+        format!("known are {all}; or give the path of a folder or file")
     } else {
-        format!("did you mean {}? Or give the path of a folder", list(&mut near.iter().map(|(_, name)| *name)))
+        format!("did you mean {}? Or give the path of a folder or file", list(&mut near.iter().map(|(_, name)| *name)))
     };
     Error::UnknownName { name: name.to_owned(), hint }
 }
@@ -319,12 +319,12 @@ mod tests {
         for (name, message) in [
             (
                 "CIFAR-10",
-                "unknown data set `CIFAR-10`: did you mean `cifar10`, `cifar100`? Or give the path of a folder",
+                "unknown data set `CIFAR-10`: did you mean `cifar10`, `cifar100`? Or give the path of a folder or file",
             ),
             (
                 "places365",
                 "unknown data set `places365`: known are `digits`, `fashion-mnist`, `mnist`, `cifar10`, `cifar100`, \
-                 `svhn`, `stl10`, `imagenette`, `tiny-imagenet`, `imagenet`; or give the path of a folder",
+                 `svhn`, `stl10`, `imagenette`, `tiny-imagenet`, `imagenet`; or give the path of a folder or file",
             ),
         ] {
             assert_eq!(Manifest::find(name).unwrap_err().to_string(), message);

@@ -174,7 +174,7 @@ fn what_is_no_folder_is_refused_by_kind() {
     assert_eq!(message("./nowhere"), "./nowhere is missing: expected a data set's folder or file");
     assert_eq!(
         message("fashionmnist"),
-        "unknown data set `fashionmnist`: did you mean `fashion-mnist`? Or give the path of a folder"
+        "unknown data set `fashionmnist`: did you mean `fashion-mnist`? Or give the path of a folder or file"
     );
     // An empty folder is as good as none.
     fs::create_dir(cache.path().join("cifar10")).unwrap();

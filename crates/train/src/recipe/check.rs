@@ -24,7 +24,7 @@ impl Recipe {
     fn check_names(&self) -> Result<(), Error> {
         let (model, data) = (&self.model.name, &self.data.name);
         ensure(!model.is_empty(), "model.name", "empty", "a name that `mp-train models` lists")?;
-        ensure(!data.is_empty(), "data.name", "empty", "a data set's name or the path of a folder")
+        ensure(!data.is_empty(), "data.name", "empty", "a data set's name or the path of a folder or file")
     }
 
     fn check_data(&self) -> Result<(), Error> {

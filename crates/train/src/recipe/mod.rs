@@ -49,7 +49,7 @@ pub struct ModelConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataConfig {
-    /// A known data set or the path of a folder.
+    /// A known data set, or the path of a folder or file.
     pub name: String,
     /// Training images kept for validation; 0: the test split is the validation split.
     pub holdout: usize,
