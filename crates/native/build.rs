@@ -34,6 +34,7 @@ fn main() {
     build(&[
         "autocast",
         "conv_norm",
+        "gate_inputs",
         "gate_kernels",
         "memory",
         "mix",

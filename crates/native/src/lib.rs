@@ -1,7 +1,8 @@
 //! What `tch` does not bind, in C++ beside libtorch, behind a safe face.
 //!
 //! The principal items are [`Autocast`], bfloat16 on the CPU for as long as the guard lives, [`mix`] and [`route`], the
-//! mixing of parallel paths and the gates that decide it in one pass over memory, [`batch_norm`], which takes the
+//! mixing of parallel paths and the gates that decide it in one pass over memory, [`gate_inputs`] for wide
+//! convolutions, [`batch_norm`], which takes the
 //! addition and the ReLU after it along, [`conv_norm`], which for inference folds it into the convolution, and [`ParameterList`], the steps of optimisers over all parameters at once.
 //! [`Profiler`] shows where the time goes.
 #![allow(unsafe_code, reason = "this crate is the border to C++; every block says why it is sound")]
@@ -9,6 +10,7 @@
 mod autocast;
 mod boundary;
 mod conv_norm;
+mod gate_inputs;
 mod memory;
 mod mix;
 mod norm;
@@ -19,6 +21,7 @@ mod route;
 pub use autocast::Autocast;
 pub use boundary::TorchError;
 pub use conv_norm::{Convolution, can_conv_norm, conv_norm};
+pub use gate_inputs::gate_inputs;
 pub use memory::keep_freed_memory;
 pub use mix::{MAX_PATHS, can_mix, mix};
 pub use norm::{NormState, batch_norm, can_norm};

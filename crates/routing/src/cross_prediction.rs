@@ -230,20 +230,16 @@ impl CrossPrediction {
     }
 
     fn gated(&self, xs: &[Tensor], weights: &Tensor) -> Vec<Tensor> {
-        let sources = xs.len() as i64;
-        let x = if sources == 1 { xs[0].shallow_clone() } else { Tensor::cat(xs, 1) };
-        let weights = weights.to_kind(x.kind());
-        let mut per_channel = x.size();
-        per_channel[2..].fill(1);
-        let one_target = |(j, target): (usize, &Target)| {
-            let g = weights.select(2, j as i64);
-            let g_of_channels = g.unsqueeze(2).expand([-1, -1, self.channels], false).reshape(&per_channel);
-            let mut y = self.step.apply(&(&x * g_of_channels), &target.weight, None);
-            let products = numbers_of_one(&y) * self.products_from_one_source() * sources as u64;
-            self.meter.add(products + numbers_of_one(&x));
+        let sources = xs.len() as u64;
+        let inputs = gated_inputs(xs, weights);
+        let weights = weights.to_kind(xs[0].kind());
+        let one_target = |(j, (target, x)): (usize, (&Target, &Tensor))| {
+            let mut y = self.step.apply(x, &target.weight, None);
+            self.meter.add(numbers_of_one(&y) * self.products_from_one_source() * sources + numbers_of_one(x));
             if let Some(bias) = &target.bias {
+                let g = weights.select(2, j as i64);
                 let mixed = g.matmul(&bias.to_kind(g.kind())).to_kind(y.kind());
-                self.meter.add(numbers_of_one(&mixed) * sources as u64);
+                self.meter.add(numbers_of_one(&mixed) * sources);
                 let mut shape = y.size();
                 shape[2..].fill(1);
                 // In place: autograd keeps the input of the convolution, not its output.
@@ -251,7 +247,7 @@ impl CrossPrediction {
             }
             y
         };
-        self.targets.iter().enumerate().map(one_target).collect()
+        self.targets.iter().zip(&inputs).enumerate().map(one_target).collect()
     }
 
     /// Products for one number of `U_ij`.
@@ -259,4 +255,24 @@ impl CrossPrediction {
         let weight = self.targets[0].weight.size();
         (self.channels * weight[2..].iter().product::<i64>()) as u64
     }
+}
+
+/// `concat_i(g_ij X_i)` for each target j: S sources `[B, C, ...]` and weights `[B, S, T]` to T tensors `[B, S · C, ...]`.
+fn gated_inputs(xs: &[Tensor], weights: &Tensor) -> Vec<Tensor> {
+    let targets = weights.size()[2];
+    if mp_native::can_mix(xs, targets as usize) {
+        // Only weights of another shape are refused here: falling back would hide a fault of the caller.
+        return mp_native::gate_inputs(xs, weights).unwrap_or_else(|error| panic!("{error}"));
+    }
+    // Other devices and element types.
+    let channels = xs[0].size()[1];
+    let x = Tensor::cat(xs, 1);
+    let mut per_channel = x.size();
+    per_channel[2..].fill(1);
+    let weights = weights.to_kind(x.kind());
+    let gated = |j| {
+        let g = weights.select(2, j).unsqueeze(2).expand([-1, -1, channels], false);
+        &x * g.reshape(&per_channel)
+    };
+    (0..targets).map(gated).collect()
 }

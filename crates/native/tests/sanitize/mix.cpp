@@ -70,8 +70,56 @@ void check(int sources, int targets, int64_t offset, int64_t count, double toler
   }
 }
 
+// The `b`-th of two samples; what lies before it must stay as it is.
+template <typename Number, typename Weight>
+void check_gated(int sources, int targets, int64_t rows, int64_t width, double tolerance) {
+  const int64_t one = rows * width, b = 1;
+  Rows<Number> x(sources, 2 * one, 0, 0.1), z(targets, 2 * one * sources, 1, 9.0), dz(targets, 2 * one * sources, 2, 3.0),
+      dx(sources, 2 * one, 3, 9.0);
+  const Rows<Number> before(targets, 2 * one * sources, 1, 9.0);
+  Row<Weight> g(sources * targets), dg(sources * targets);
+  fill(g, 0.5);
+  const mp::RowsShape shape{sources, targets, rows, width};
+  mp::gate_rows(x.read.data(), z.write.data(), g.data(), shape, b);
+  mp::gate_rows_gradients(x.read.data(), dz.read.data(), dx.write.data(), g.data(), dg.data(), shape, b);
+
+  for (int j = 0; j < targets; ++j) {
+    for (int64_t k = 0; k < one * sources; ++k) {
+      expect_near(wide(z.rows[j][k]), wide(before.rows[j][k]), 0, "another sample", width, k);
+    }
+  }
+  for (int i = 0; i < sources; ++i) {
+    for (int j = 0; j < targets; ++j) {
+      double product = 0;
+      for (int64_t row = 0; row < rows; ++row) {
+        for (int64_t k = 0; k < width; ++k) {
+          const int64_t in = (b * rows + row) * width + k, out = ((b * rows + row) * sources + i) * width + k;
+          const double gated = wide(g[i * targets + j]) * wide(x.rows[i][in]);
+          expect_near(wide(z.rows[j][out]), gated, tolerance, "gated input", width, k);
+          product += wide(x.rows[i][in]) * wide(dz.rows[j][out]);
+        }
+      }
+      const double of_a_sum = (sizeof(Weight) == 8 ? 1e-14 : 1e-6) * static_cast<double>(one + 1);
+      expect_near(wide(dg[i * targets + j]), product, of_a_sum, "gradient of a gate", width, i * targets + j);
+    }
+    for (int64_t row = 0; row < rows; ++row) {
+      for (int64_t k = 0; k < width; ++k) {
+        double expected = 0;
+        for (int j = 0; j < targets; ++j) {
+          expected += wide(g[i * targets + j]) * wide(dz.rows[j][((b * rows + row) * sources + i) * width + k]);
+        }
+        expect_near(wide(dx.rows[i][(b * rows + row) * width + k]), expected, tolerance, "gradient of an input", width, k);
+      }
+    }
+  }
+}
+
 template <typename Number, typename Weight>
 void check_type(double tolerance) {
+  for (const int64_t width : {1, 15, 16, 32, 49, 600}) {
+    check_gated<Number, Weight>(3, 3, 5, width, tolerance);
+    check_gated<Number, Weight>(2, 8, 40, width, tolerance);
+  }
   for (const int64_t count : kCounts) {
     check<Number, Weight>(3, 3, 0, count, tolerance);
     check<Number, Weight>(2, 5, 13, count, tolerance);
