@@ -8,12 +8,12 @@
 //! A picture is never larger than [`MOST_VALUES`], and no memory is taken for more pixels than its bytes can describe, as far
 //! as the codec sets a bound.
 
+mod jpeg;
+
 use std::io::Cursor;
 
 use image::codecs::{bmp::BmpDecoder, png::PngDecoder, webp::WebPDecoder};
 use image::{ColorType, ImageDecoder, Limits};
-use zune_jpeg::JpegDecoder;
-use zune_jpeg::zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions};
 
 use crate::{Image, ImageShape};
 
@@ -117,10 +117,21 @@ pub enum DecodeError {
 /// # Errors
 /// [`DecodeError`]: any bytes give a whole picture or an error. Bytes behind the picture are ignored.
 pub fn decode(bytes: &[u8], image: &mut Image) -> Result<(), DecodeError> {
+    decode_rows(bytes, image, &|shape| shape.height)
+}
+
+/// Decodes a picture like [`decode()`], but only the first rows have to be right: as many as `rows` says of the picture's size.
+/// The image has its whole size; what the other rows hold is left open.
+///
+/// A baseline JPEG is decoded no further than that. Other pictures are decoded to the end.
+///
+/// # Errors
+/// As [`decode()`], but for damage that lies behind the rows and leaves the end of the file in place.
+pub fn decode_rows(bytes: &[u8], image: &mut Image, rows: &dyn Fn(ImageShape) -> usize) -> Result<(), DecodeError> {
     let codec = codec(bytes)?;
     let damaged = |error: &dyn std::fmt::Display| damaged(codec, error);
     match codec {
-        Codec::Jpeg => jpeg(bytes, image),
+        Codec::Jpeg => jpeg::decode(bytes, image, rows),
         Codec::Png => convert(codec, bytes, png(bytes).map_err(|error| damaged(&error))?, image),
         Codec::WebP => {
             let decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(|error| damaged(&error))?;
@@ -145,7 +156,7 @@ pub fn shape(bytes: &[u8]) -> Result<ImageShape, DecodeError> {
     let codec = codec(bytes)?;
     let damaged = |error| damaged(codec, &error);
     let (width, height) = match codec {
-        Codec::Jpeg => return Ok(jpeg_header(bytes)?.1),
+        Codec::Jpeg => return jpeg::shape(bytes),
         Codec::Png => png(bytes).map_err(damaged)?.dimensions(),
         Codec::WebP => WebPDecoder::new(Cursor::new(bytes)).map_err(damaged)?.dimensions(),
         Codec::Bmp => BmpDecoder::new(Cursor::new(bytes)).map_err(damaged)?.dimensions(),
@@ -192,46 +203,6 @@ fn damaged(codec: Codec, reason: &dyn std::fmt::Display) -> DecodeError {
     let words = reason.to_string();
     let words: Vec<_> = words.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()).collect();
     DecodeError::Damaged { codec, reason: words.join(" ").trim_matches('"').to_owned() }
-}
-
-type Jpeg<'a> = JpegDecoder<ZCursor<&'a [u8]>>;
-
-fn jpeg_header(bytes: &[u8]) -> Result<(Jpeg<'_>, ImageShape), DecodeError> {
-    // Without the strict mode a file that ends early is a picture with a grey rest.
-    let options = DecoderOptions::default()
-        .set_strict_mode(true)
-        .set_max_width(usize::from(u16::MAX))
-        .set_max_height(usize::from(u16::MAX))
-        .jpeg_set_out_colorspace(ColorSpace::RGB);
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    decoder.decode_headers().map_err(|error| damaged(Codec::Jpeg, &error))?;
-    let (width, height) = decoder.dimensions().unwrap_or_default();
-    let shape = check(Codec::Jpeg, bytes, width, height)?;
-    Ok((decoder, shape))
-}
-
-fn jpeg(bytes: &[u8], image: &mut Image) -> Result<(), DecodeError> {
-    let (mut decoder, shape) = jpeg_header(bytes)?;
-    // The strict mode does not look at the last row of blocks, whose loss shows in the missing end mark only.
-    if !has_end_of_image(bytes) {
-        return Err(DecodeError::Damaged { codec: Codec::Jpeg, reason: "it ends before its end mark".to_owned() });
-    }
-    decoder.decode_into(image.reshape(shape)).map_err(|error| damaged(Codec::Jpeg, &error))
-}
-
-/// Whether the mark FF D9 comes after the first start of scan. Within coded data every FF is followed by 0 or a restart mark,
-/// so that a mark cannot be there by chance; within the header it can, for instance in a thumbnail.
-fn has_end_of_image(bytes: &[u8]) -> bool {
-    let mut at = 2;
-    let scan = loop {
-        match bytes[at.min(bytes.len())..] {
-            [0xff, 0xff, ..] => at += 1,
-            [0xff, 0xda, ..] => break at,
-            [0xff, _, high, low, ..] => at += 2 + usize::from(u16::from_be_bytes([high, low])),
-            _ => return false,
-        }
-    };
-    bytes[scan..].windows(2).rev().any(|pair| pair == [0xff, 0xd9])
 }
 
 fn png(bytes: &[u8]) -> image::ImageResult<PngDecoder<Cursor<&[u8]>>> {

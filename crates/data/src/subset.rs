@@ -80,4 +80,13 @@ impl Dataset for Subset {
     fn image<'a>(&'a self, index: usize, buffer: &'a mut Image) -> Result<ImageView<'a>, Error> {
         self.whole.image(self.indices[index], buffer)
     }
+
+    fn first_rows<'a>(
+        &'a self,
+        index: usize,
+        buffer: &'a mut Image,
+        rows: &dyn Fn(ImageShape) -> usize,
+    ) -> Result<ImageView<'a>, Error> {
+        self.whole.first_rows(self.indices[index], buffer, rows)
+    }
 }

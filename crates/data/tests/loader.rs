@@ -72,6 +72,38 @@ fn labels_and_pixels_belong_to_their_image() {
 }
 
 #[test]
+fn what_a_random_part_leaves_out_is_not_missed() {
+    // Pictures of 24 x 70 pixels, of which the loader decodes no more rows than the part reaches down.
+    let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pictures");
+    let root = tempfile::tempdir().unwrap();
+    let class = root.path().join("train/waves");
+    std::fs::create_dir_all(&class).unwrap();
+    for name in ["tall-444.jpg", "tall-420.jpg", "tall-grey.jpg", "tall-progressive.jpg"] {
+        std::fs::copy(pictures.join(name), class.join(name)).unwrap();
+    }
+    let waves = open(root.path().to_str().unwrap(), Path::new("no cache")).unwrap().train;
+    let config = LoaderConfig {
+        batch_size: 4,
+        transforms: vec![Transform::RandomResizedCrop(RandomResizedCrop::new(16)), Transform::Flip(Flip::default())],
+        ..LoaderConfig::default()
+    };
+    let pipeline = Pipeline::new(3, None, &config.transforms, (&[], &[]), config.seed).unwrap();
+    let loader = Loader::new(Arc::clone(&waves), config).unwrap();
+    let (mut buffer, mut scratch, mut rows) = (Image::empty(), Scratch::new(), 0);
+    for epoch in 0..20 {
+        let batch = loader.epoch(epoch, 0).next().unwrap().unwrap();
+        for (values, &index) in batch.images.outer_iter().zip(&batch.indices) {
+            let image = waves.image(index, &mut buffer).unwrap();
+            rows += pipeline.rows(image.shape(), epoch, index);
+            let mut expected = vec![0.0; 16 * 16 * 3];
+            pipeline.apply(image, epoch, index, &mut scratch, &mut expected);
+            assert_eq!(values.as_slice().unwrap(), expected);
+        }
+    }
+    assert!((20 * 4 * 20..20 * 4 * 65).contains(&rows), "{rows} rows of {}", 20 * 4 * 70);
+}
+
+#[test]
 fn threads_and_prefetching_change_nothing() {
     let one = epoch(config(), 2, 0);
     for (threads, prefetch) in [(2, 1), (3, 8), (16, 4)] {

@@ -84,6 +84,69 @@ fn a_file_cut_anywhere_is_refused_or_whole() {
     }
 }
 
+/// 70 rows of 24 columns, and how many rows are decoded for the first 17. A row of blocks has 8 rows where colour is as detailed
+/// as brightness downwards; otherwise 16, and the last row is made with the next one's colour.
+const TALL: [(&str, usize); 7] = [
+    ("tall-444.jpg", 24),
+    ("tall-422.jpg", 24),
+    ("tall-420.jpg", 32),
+    ("tall-restarts.jpg", 32),
+    ("tall-grey.jpg", 24),
+    ("tall-cmyk.jpg", 24),
+    // All rows come in each of several scans.
+    ("tall-progressive.jpg", 70),
+];
+
+#[test]
+fn the_first_rows_are_those_of_the_whole_picture() {
+    let mut image = Image::empty();
+    for (name, _) in TALL {
+        let bytes = picture(name);
+        let whole = pixels(&bytes).unwrap();
+        for rows in 0..=70 {
+            image.pixels_mut().fill(0);
+            decode_rows(&bytes, &mut image, &|_| rows).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(image.shape(), ImageShape { channels: 3, height: 70, width: 24 }, "{name}");
+            assert!(image.pixels()[..rows * 72] == whole[..rows * 72], "{rows} rows of {name}");
+        }
+    }
+}
+
+#[test]
+fn a_picture_is_decoded_as_far_as_it_is_looked_at() {
+    for (name, decoded) in TALL {
+        // A row that shows what was there before was not written.
+        let over = |before: u8| {
+            let mut image = Image::empty();
+            image.reshape(ImageShape { channels: 3, height: 70, width: 24 }).fill(before);
+            decode_rows(&picture(name), &mut image, &|_| 17).unwrap();
+            image
+        };
+        let (black, white) = (over(0), over(255));
+        let same = black.pixels().chunks(72).zip(white.pixels().chunks(72)).take_while(|(black, white)| black == white);
+        assert_eq!(same.count(), decoded, "{name}");
+    }
+}
+
+#[test]
+fn damage_behind_the_first_rows_shows_only_at_the_end_of_the_file() {
+    let whole = picture("tall-444.jpg");
+    let scan = whole.windows(2).position(|pair| pair == [0xff, 0xda]).unwrap();
+    // A code of 16 ones stands for nothing (FF 00 is coded data, not a mark), here in the last tenth.
+    let mut damaged = whole.clone();
+    let at = scan + (whole.len() - scan) * 9 / 10;
+    damaged[at..at + 8].copy_from_slice(&[0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0]);
+    let first = |bytes: &[u8]| {
+        let mut image = Image::empty();
+        decode_rows(bytes, &mut image, &|_| 16).map(|()| image.pixels()[..16 * 72].to_vec())
+    };
+    assert!(refusal(&damaged).starts_with("a damaged JPEG: "), "{}", refusal(&damaged));
+    assert_eq!(first(&damaged).unwrap(), pixels(&whole).unwrap()[..16 * 72]);
+    for end in 0..whole.len() {
+        assert!(first(&whole[..end]).is_err(), "cut at {end} of {}", whole.len());
+    }
+}
+
 #[test]
 fn bytes_behind_a_picture_are_ignored() {
     for (name, _) in PICTURES {

@@ -266,12 +266,21 @@ impl Dataset for PackedSplit {
     }
 
     fn image<'a>(&'a self, index: usize, buffer: &'a mut Image) -> Result<ImageView<'a>, Error> {
+        self.first_rows(index, buffer, &|shape| shape.height)
+    }
+
+    fn first_rows<'a>(
+        &'a self,
+        index: usize,
+        buffer: &'a mut Image,
+        rows: &dyn Fn(ImageShape) -> usize,
+    ) -> Result<ImageView<'a>, Error> {
         assert!(index < self.count, "image {index} of {}", self.count);
         let bytes = self.packed.record(self.first + index)?;
         if let Some(shape) = self.packed.head.shape {
             return Ok(ImageView::new(shape, bytes));
         }
-        decode::decode(bytes, buffer).map_err(|source| Error::Picture {
+        decode::decode_rows(bytes, buffer, rows).map_err(|source| Error::Picture {
             path: self.packed.path.clone(),
             member: format!("image {index} of {}", self.name),
             source,

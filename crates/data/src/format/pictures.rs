@@ -144,10 +144,19 @@ impl Dataset for Pictures {
     }
 
     fn image<'a>(&'a self, index: usize, buffer: &'a mut Image) -> Result<ImageView<'a>, Error> {
+        self.first_rows(index, buffer, &|shape| shape.height)
+    }
+
+    fn first_rows<'a>(
+        &'a self,
+        index: usize,
+        buffer: &'a mut Image,
+        rows: &dyn Fn(ImageShape) -> usize,
+    ) -> Result<ImageView<'a>, Error> {
         let path = self.root.join(&self.files[index].1);
         with_bytes(|bytes| {
             read(&path, bytes).map_err(Error::io("read", &path))?;
-            decode::decode(bytes, buffer).map_err(|source| Error::Picture {
+            decode::decode_rows(bytes, buffer, rows).map_err(|source| Error::Picture {
                 path: path.clone(),
                 member: String::new(),
                 source,

@@ -123,9 +123,18 @@ impl Dataset for Shards {
     }
 
     fn image<'a>(&'a self, index: usize, buffer: &'a mut Image) -> Result<ImageView<'a>, Error> {
+        self.first_rows(index, buffer, &|shape| shape.height)
+    }
+
+    fn first_rows<'a>(
+        &'a self,
+        index: usize,
+        buffer: &'a mut Image,
+        rows: &dyn Fn(ImageShape) -> usize,
+    ) -> Result<ImageView<'a>, Error> {
         with_bytes(|bytes| {
             self.read(index, bytes)?;
-            decode::decode(bytes, buffer).map_err(|source| {
+            decode::decode_rows(bytes, buffer, rows).map_err(|source| {
                 let (shard, offset) = (self.shard(index), self.places[index].offset);
                 let member = format!("the picture at byte {offset}");
                 Error::Picture { path: self.paths[shard].clone(), member, source }

@@ -139,7 +139,8 @@ impl Workshop {
         let mut missing = None;
         for later in 0..=MAX_SKIPPED_IN_A_ROW {
             let index = order.image(place, later);
-            match self.dataset.image(index, &mut desk.decoded) {
+            let rows = |shape: ImageShape| self.pipeline.rows(shape, epoch, index);
+            match self.dataset.first_rows(index, &mut desk.decoded, &rows) {
                 Ok(image) => {
                     self.check(index, image.shape())?;
                     self.pipeline.apply(image, epoch, index, &mut desk.scratch, slot.pixels);

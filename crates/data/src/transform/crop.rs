@@ -5,8 +5,8 @@ use rand::{Rng, RngExt};
 use super::canvas::Canvas;
 use super::resize::{Part, check_channels, check_side, resize};
 use super::{Change, Interpolation, Size, ensure_range};
-use crate::Error;
 use crate::random::{Moment, Purpose};
+use crate::{Error, ImageShape};
 
 /// Cuts out a part of random area and aspect ratio and resizes it to a square.
 ///
@@ -42,6 +42,10 @@ impl RandomResizedCrop {
     /// To squares of `size` pixels a side, from 8% to all of the area, 3:4 to 4:3, bilinear.
     pub fn new(size: usize) -> Self {
         Self { size, scale: default_scale(), ratio: default_ratio(), interpolation: Interpolation::default() }
+    }
+
+    fn part(&self, shape: ImageShape, moment: Moment) -> Part {
+        self.draw(shape.height, shape.width, &mut moment.generator(Purpose::ResizedCrop))
     }
 
     /// Draws the part of an image that is used.
@@ -87,9 +91,13 @@ impl Change for RandomResizedCrop {
         Ok(Some((self.size, self.size)))
     }
 
+    fn rows(&self, shape: ImageShape, moment: Moment) -> usize {
+        let part = self.part(shape, moment);
+        part.top + part.height
+    }
+
     fn apply(&self, canvas: &mut Canvas<'_>, moment: Moment) {
-        let shape = canvas.shape();
-        let part = self.draw(shape.height, shape.width, &mut moment.generator(Purpose::ResizedCrop));
+        let part = self.part(canvas.shape(), moment);
         resize(canvas, part, (self.size, self.size), self.interpolation);
     }
 }

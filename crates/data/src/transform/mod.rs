@@ -95,6 +95,12 @@ trait Change {
     /// Fails for parameters that cannot work with images of this size; the size that comes out.
     fn check(&self, channels: usize, size: Size) -> Result<Size, Error>;
 
+    /// How many of the first rows of an image [`apply`](Change::apply) looks at.
+    fn rows(&self, shape: ImageShape, moment: Moment) -> usize {
+        let _ = moment;
+        shape.height
+    }
+
     fn apply(&self, canvas: &mut Canvas<'_>, moment: Moment);
 }
 

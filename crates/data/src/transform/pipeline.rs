@@ -96,6 +96,23 @@ impl Pipeline {
         self.output
     }
 
+    fn moment(&self, epoch: u64, index: usize, turn: usize) -> Moment {
+        Moment { seed: self.seed, epoch, index, turn }
+    }
+
+    /// How many of the first rows of an image of `shape`, at `index` in the data set, [`apply`](Self::apply) will look at: all,
+    /// but where a random part is cut out first.
+    ///
+    /// # Panics
+    /// If an image of `shape` has no pixels.
+    pub fn rows(&self, shape: ImageShape, epoch: u64, index: usize) -> usize {
+        assert!(!shape.is_empty(), "an image of {shape}");
+        match self.changes.first().map(|(transform, turn)| (transform.act(), *turn)) {
+            Some((Act::Pixels(change), turn)) => change.rows(shape, self.moment(epoch, index, turn)),
+            _ => shape.height,
+        }
+    }
+
     /// Writes what becomes of one image, `[H, W, C]`; `index` is its position in the data set.
     ///
     /// No memory is taken once `scratch` has seen the largest image, but for the resampler's table of weights.
@@ -107,7 +124,7 @@ impl Pipeline {
         let found = image.shape();
         assert!(found.channels == self.channels && !found.is_empty(), "an image of {found}");
         assert_eq!(out.len(), self.output.len(), "the values of an image of {}", self.output);
-        let moment = |turn| Moment { seed: self.seed, epoch, index, turn };
+        let moment = |turn| self.moment(epoch, index, turn);
 
         let mut canvas = Canvas::new(image, scratch);
         for (transform, turn) in &self.changes {

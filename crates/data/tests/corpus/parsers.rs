@@ -23,13 +23,20 @@ pub(crate) fn manifest(bytes: &[u8]) -> Outcome {
     Manifest::parse(&text).map(|manifest| manifest.files.len()).map_err(|error| one_line(&error))
 }
 
-/// A picture of any codec: 1 if it can be decoded.
+/// A picture of any codec: 1 if it can be decoded. Its upper half alone is then the upper half of the whole.
 pub(crate) fn decode(bytes: &[u8]) -> Outcome {
     BUFFER.with_borrow_mut(|image| {
         let promised = mp_data::decode::shape(bytes);
         mp_data::decode::decode(bytes, image).map_err(|error| one_line(&error))?;
         assert_eq!(promised.expect("what can be decoded has a header"), image.shape());
         assert!(image.shape().len() <= mp_data::decode::MOST_VALUES);
+
+        let whole = image.clone();
+        image.pixels_mut().fill(0);
+        mp_data::decode::decode_rows(bytes, image, &|shape| shape.height / 2).expect("a part of what can be decoded");
+        assert_eq!(image.shape(), whole.shape());
+        let half = whole.shape().height / 2 * whole.shape().width * whole.shape().channels;
+        assert!(image.pixels()[..half] == whole.pixels()[..half], "other pixels in the upper half");
         Ok(1)
     })
 }

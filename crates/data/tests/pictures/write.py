@@ -1,4 +1,5 @@
 """Writes the pictures here, and beside each the pixels that Pillow's convert("RGB") gives: NAME.rgb, 13 rows of 20 columns.
+Those named tall-*.jpg, 70 rows of 24 columns, have no pixels beside them: they are compared with parts of themselves.
 
     python write.py        # Pillow 12
 
@@ -47,3 +48,17 @@ for name, (picture, options) in pictures.items():
     # Pillow cuts 16-bit grey at 255; here its upper byte is kept, as Pillow does for 16-bit colour.
     pixels = np.repeat((deep >> 8)[..., None], 3, axis=-1) if name == "deep.png" else Image.open(HERE / name).convert("RGB")
     (HERE / name).with_suffix(f".{name.split('.')[1]}.rgb").write_bytes(np.asarray(pixels, dtype=np.uint8).tobytes())
+
+y, x = np.mgrid[0:70, 0:24].astype(float)
+waves = [127 + 120 * np.sin(x * y / 40), 127 + 120 * np.cos(y / 3), 127 + 120 * np.sin((x - y) / 5)]
+tall = Image.fromarray(np.stack(waves, axis=-1).astype(np.uint8))
+for name, picture, options in [
+    ("444", tall, dict(subsampling=0)),
+    ("422", tall, dict(subsampling=1)),
+    ("420", tall, dict(subsampling=2)),
+    ("restarts", tall, dict(subsampling=2, restart_marker_blocks=1)),
+    ("grey", tall.convert("L"), {}),
+    ("cmyk", tall.convert("CMYK"), {}),
+    ("progressive", tall, dict(progressive=True)),
+]:
+    picture.save(HERE / f"tall-{name}.jpg", quality=60, **options)
