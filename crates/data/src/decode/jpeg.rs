@@ -10,6 +10,7 @@ use crate::{Image, ImageShape};
 
 /// The marks between which a file's parts lie (ITU-T T.81, table B.1).
 const BASELINE_FRAME: u8 = 0xc0;
+const EXTENDED_FRAME: u8 = 0xc1;
 const START_OF_SCAN: u8 = 0xda;
 const END_OF_IMAGE: u8 = 0xd9;
 
@@ -23,21 +24,41 @@ pub(super) fn shape(bytes: &[u8]) -> Result<ImageShape, DecodeError> {
 /// Decodes at least the first `rows(shape)` rows.
 pub(super) fn decode(bytes: &[u8], image: &mut Image, rows: &dyn Fn(ImageShape) -> usize) -> Result<(), DecodeError> {
     let header = Header::read(bytes);
-    let shortened = header.frame.as_ref().and_then(|frame| Some((frame, frame.height_for(rows(frame.shape))?)));
-    match shortened {
-        None => {
-            let (decoder, shape) = open(bytes)?;
-            finish(decoder, bytes, &header, image.reshape(shape))
-        }
-        Some((frame, height)) => {
-            check(Codec::Jpeg, bytes, frame.shape.width, frame.shape.height)?;
-            with_height(bytes, frame, height, |bytes| {
-                let (decoder, shape) = open(bytes)?;
-                debug_assert_eq!((shape.height, shape.width), (height.into(), frame.shape.width));
-                finish(decoder, bytes, &header, &mut image.reshape(frame.shape)[..shape.len()])
-            })
+    let Some(frame) = &header.frame else {
+        let (_, shape) = open(bytes)?;
+        return write(bytes, &header, image.reshape(shape));
+    };
+    let shape = check(Codec::Jpeg, bytes, frame.shape.width, frame.shape.height)?;
+    let pixels = image.reshape(shape);
+    match frame.height_for(rows(shape)) {
+        None => write(bytes, &header, pixels),
+        Some(height) => {
+            let part = ImageShape { height: height.into(), ..shape };
+            with_height(bytes, frame, height, |bytes| write(bytes, &header, &mut pixels[..part.len()]))
         }
     }
+}
+
+/// Writes all pixels, or fails.
+fn write(bytes: &[u8], header: &Header, pixels: &mut [u8]) -> Result<(), DecodeError> {
+    let decode = |pixels: &mut [u8]| open(bytes)?.0.decode_into(pixels).map_err(|error| damaged(Codec::Jpeg, &error));
+    let incomplete = |reason: &str| Err(DecodeError::Damaged { codec: Codec::Jpeg, reason: reason.to_owned() });
+    let mark = header.mark_behind_scan(bytes);
+    if mark.is_none() || mark != Some(END_OF_IMAGE) && !header.has_end_of_image(bytes) {
+        // The strict mode does not look at the last row of blocks, whose loss shows in the missing end mark only.
+        return incomplete("it ends before its end mark");
+    }
+    decode(pixels)?;
+    if header.frame.is_some() && mark != Some(END_OF_IMAGE) {
+        // The decoder takes some marks for the end, wherever they are, and leaves the rest as it was.
+        let first = pixels.to_vec();
+        pixels.iter_mut().for_each(|level| *level = !*level);
+        decode(pixels)?;
+        if pixels != first {
+            return incomplete("its coded data break off");
+        }
+    }
+    Ok(())
 }
 
 fn open(bytes: &[u8]) -> Result<(Decoder<'_>, ImageShape), DecodeError> {
@@ -54,14 +75,6 @@ fn open(bytes: &[u8]) -> Result<(Decoder<'_>, ImageShape), DecodeError> {
     Ok((decoder, shape))
 }
 
-fn finish(mut decoder: Decoder<'_>, bytes: &[u8], header: &Header, pixels: &mut [u8]) -> Result<(), DecodeError> {
-    // The strict mode does not look at the last row of blocks, whose loss shows in the missing end mark only.
-    if !header.has_end_of_image(bytes) {
-        return Err(DecodeError::Damaged { codec: Codec::Jpeg, reason: "it ends before its end mark".to_owned() });
-    }
-    decoder.decode_into(pixels).map_err(|error| damaged(Codec::Jpeg, &error))
-}
-
 /// Lends `work` the bytes of a picture that says it has fewer rows. A decoder stops after these and leaves the rest alone.
 fn with_height<T>(bytes: &[u8], frame: &Frame, height: u16, work: impl FnOnce(&[u8]) -> T) -> T {
     thread_local! {
@@ -75,17 +88,12 @@ fn with_height<T>(bytes: &[u8], frame: &Frame, height: u16, work: impl FnOnce(&[
     })
 }
 
-/// Whether a mark starts a frame: of C0 to CF all but the tables of codes, the extension and the conditioning.
-fn is_frame(mark: u8) -> bool {
-    matches!(mark, 0xc0..=0xcf) && !matches!(mark, 0xc4 | 0xc8 | 0xcc)
-}
-
 /// What lies before the coded data.
 #[derive(Debug, Default)]
 struct Header {
-    /// The frame, if its rows are coded one after another, from the first to the last.
+    /// The frame, if its rows are coded one after another, from the first to the last, in one scan.
     frame: Option<Frame>,
-    /// Where the first start of scan is; `None` if there is none.
+    /// Where the coded data of the first scan begin; `None` if there is none.
     scan: Option<usize>,
 }
 
@@ -95,7 +103,7 @@ struct Frame {
     shape: ImageShape,
     /// Where the two bytes of the height are.
     height_at: usize,
-    /// Rows of brightness for a row of colour: 1 or 2.
+    /// Rows of brightness for a row of the least detailed colour.
     sampling: usize,
     components: u8,
 }
@@ -103,34 +111,43 @@ struct Frame {
 impl Header {
     fn read(bytes: &[u8]) -> Self {
         let mut header = Self::default();
-        let (mut at, mut frames) = (2, 0);
+        let mut at = 2;
         loop {
             let rest = &bytes[at.min(bytes.len())..];
-            match rest {
-                [0xff, 0xff, ..] => at += 1,
-                [0xff, START_OF_SCAN, _, _, components, ..] => {
-                    // In several scans, the last rows of one component come before the first rows of another.
-                    header.frame = header.frame.filter(|frame| frame.components == *components);
-                    return Self { scan: Some(at), ..header };
-                }
-                [0xff, mark, high, low, ..] => {
-                    let length = usize::from(u16::from_be_bytes([*high, *low]));
-                    if is_frame(*mark) {
-                        let content = rest.get(4..2 + length).filter(|_| *mark == BASELINE_FRAME && frames == 0);
-                        header.frame = content.and_then(|content| Frame::read(content, at + 4));
-                        frames += 1;
-                    }
-                    at += 2 + length;
-                }
-                _ => return header,
+            let [0xff, mark, rest @ ..] = rest else { return header };
+            if *mark == 0xff {
+                at += 1;
+                continue;
             }
+            let [high, low, ..] = rest else { return header };
+            let length = usize::from(u16::from_be_bytes([*high, *low]));
+            let content = rest.get(2..length).unwrap_or_default();
+            match *mark {
+                BASELINE_FRAME | EXTENDED_FRAME => header.frame = Frame::read(content, at + 4),
+                START_OF_SCAN => {
+                    // In several scans, the last rows of one component come before the first rows of another.
+                    header.frame = header.frame.filter(|frame| content.first() == Some(&frame.components));
+                    return Self { scan: Some(at + 2 + length), ..header };
+                }
+                _ => {}
+            }
+            at += 2 + length;
         }
     }
 
-    /// Whether an end mark comes after the first start of scan. Within coded data every FF is followed by 0 or a restart mark,
-    /// so that a mark cannot be there by chance; within the header it can, for instance in a thumbnail.
+    /// The first mark behind the coded data of the first scan. Within them every FF is followed by 0 or a restart mark.
+    fn mark_behind_scan(&self, bytes: &[u8]) -> Option<u8> {
+        let coded = bytes.get(self.scan?..)?;
+        memchr::memchr_iter(0xff, coded)
+            .filter_map(|at| coded.get(at + 1).copied())
+            .find(|mark| !matches!(mark, 0 | 0xd0..=0xd7 | 0xff))
+    }
+
+    /// Whether an end mark comes anywhere after the first start of scan. It may not be the first there, but it cannot be
+    /// there by chance, as it can within the header, for instance in a thumbnail.
     fn has_end_of_image(&self, bytes: &[u8]) -> bool {
-        self.scan.is_some_and(|scan| bytes[scan..].windows(2).rev().any(|pair| pair == [0xff, END_OF_IMAGE]))
+        let coded = self.scan.and_then(|scan| bytes.get(scan..)).unwrap_or_default();
+        coded.windows(2).rev().any(|pair| pair == [0xff, END_OF_IMAGE])
     }
 }
 
@@ -143,17 +160,18 @@ impl Frame {
             height: u16::from_be_bytes([*high, *low]).into(),
             width: u16::from_be_bytes([*left, *right]).into(),
         };
-        let mut downwards = samplings.chunks_exact(3).map(|component| usize::from(component[1] & 15));
-        let sampling = downwards.next()?;
-        // Colour is either as detailed as brightness or half as much: other pictures are rare, and decoded whole.
-        let usual = matches!(sampling, 1 | 2) && downwards.all(|other| other == 1 || other == sampling);
-        (usual && !shape.is_empty()).then_some(Self { shape, height_at: at + 1, sampling, components: *components })
+        let sampling = samplings.chunks_exact(3).map(|component| usize::from(component[1] & 15)).max()?;
+        (!shape.is_empty()).then_some(Self { shape, height_at: at + 1, sampling, components: *components })
     }
 
     /// The least height of a picture whose first `rows` are the same as this one's; `None` if that is its own.
     fn height_for(&self, rows: usize) -> Option<u16> {
-        // Where colour is half as detailed, a row's is made of the nearest and the next row of it.
-        let needed = if self.sampling == 1 { rows } else { rows + self.sampling };
+        // Where colour is half as detailed, a row's is made of the nearest and the next row of it. Less detail is rare.
+        let needed = match self.sampling {
+            1 => rows,
+            2 => rows + 2,
+            _ => return None,
+        };
         let height = needed.max(1).next_multiple_of(8 * self.sampling);
         (height < self.shape.height).then_some(height as u16)
     }

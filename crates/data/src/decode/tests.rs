@@ -148,6 +148,20 @@ fn damage_behind_the_first_rows_shows_only_at_the_end_of_the_file() {
 }
 
 #[test]
+fn coded_data_that_break_off_are_refused() {
+    // A scan of all components within another: the decoder stops there, and says nothing.
+    let whole = picture("tall-444.jpg");
+    let scan = whole.windows(2).position(|pair| pair == [0xff, 0xda]).unwrap();
+    let middle = scan + (whole.len() - scan) / 2;
+    let doubled = [&whole[..middle], &whole[scan..]].concat();
+    assert_eq!(refusal(&doubled), "a damaged JPEG: its coded data break off");
+
+    // A comment between the coded data and the end mark is nothing to complain about.
+    let (coded, end) = whole.split_at(whole.len() - 2);
+    assert_eq!(pixels(&[coded, b"\xff\xfe\0\x06note", end].concat()), pixels(&whole));
+}
+
+#[test]
 fn bytes_behind_a_picture_are_ignored() {
     for (name, _) in PICTURES {
         let bytes = picture(name);

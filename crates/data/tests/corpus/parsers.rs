@@ -23,7 +23,8 @@ pub(crate) fn manifest(bytes: &[u8]) -> Outcome {
     Manifest::parse(&text).map(|manifest| manifest.files.len()).map_err(|error| one_line(&error))
 }
 
-/// A picture of any codec: 1 if it can be decoded. Its upper half alone is then the upper half of the whole.
+/// A picture of any codec: 1 if it can be decoded. What the memory held before does not show then, and the upper half alone
+/// is the upper half of the whole.
 pub(crate) fn decode(bytes: &[u8]) -> Outcome {
     BUFFER.with_borrow_mut(|image| {
         let promised = mp_data::decode::shape(bytes);
@@ -33,6 +34,9 @@ pub(crate) fn decode(bytes: &[u8]) -> Outcome {
 
         let whole = image.clone();
         image.pixels_mut().fill(0);
+        mp_data::decode::decode(bytes, image).expect("what can be decoded can be so again");
+        assert!(*image == whole, "pixels that nobody wrote");
+        image.pixels_mut().fill(255);
         mp_data::decode::decode_rows(bytes, image, &|shape| shape.height / 2).expect("a part of what can be decoded");
         assert_eq!(image.shape(), whole.shape());
         let half = whole.shape().height / 2 * whole.shape().width * whole.shape().channels;

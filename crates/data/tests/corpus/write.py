@@ -61,7 +61,8 @@ def png(width, height, data, bits=8, colour=2):
 
 
 pictures = HERE.parent / "pictures"
-for name in ["baseline.jpg", "progressive.jpg", "palette.png", "lossy.webp", "lossless.webp", "palette.bmp"]:
+jpegs = ["baseline.jpg", "progressive.jpg", "tall-420.jpg", "tall-grey.jpg"]
+for name in [*jpegs, "palette.png", "lossy.webp", "lossless.webp", "palette.bmp"]:
     write("decode", f"valid_{name}", (pictures / name).read_bytes())
 write("decode", "bad_huge.png", png(50_000, 50_000, b"\0" * 1000))
 write("decode", "bad_bomb.png", png(9000, 9000, bytes(9000 * (9000 * 3 + 1) // 100)))
