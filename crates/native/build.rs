@@ -33,6 +33,8 @@ fn main() {
     };
     build(&[
         "autocast",
+        "conv",
+        "conv_kernels",
         "conv_norm",
         "gate_inputs",
         "gate_kernels",

@@ -9,6 +9,7 @@
 
 mod autocast;
 mod boundary;
+mod conv;
 mod conv_norm;
 mod gate_inputs;
 mod memory;
@@ -20,6 +21,7 @@ mod route;
 
 pub use autocast::Autocast;
 pub use boundary::TorchError;
+pub use conv::{can_conv, conv};
 pub use conv_norm::{Convolution, can_conv_norm, conv_norm};
 pub use gate_inputs::gate_inputs;
 pub use memory::keep_freed_memory;

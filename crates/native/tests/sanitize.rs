@@ -10,10 +10,12 @@ use tempfile::TempDir;
 
 const SOURCES: &[&str] = &[
     "tests/sanitize/main.cpp",
+    "tests/sanitize/conv.cpp",
     "tests/sanitize/gate.cpp",
     "tests/sanitize/mix.cpp",
     "tests/sanitize/norm.cpp",
     "tests/sanitize/step.cpp",
+    "cpp/conv_kernels.cpp",
     "cpp/gate_kernels.cpp",
     "cpp/mix_kernels.cpp",
     "cpp/norm_kernels.cpp",

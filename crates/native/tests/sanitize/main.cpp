@@ -12,6 +12,7 @@
 namespace {
 
 void check_all() {
+  check_conv();
   check_gate();
   check_mix();
   check_norm();

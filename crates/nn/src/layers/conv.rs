@@ -1,5 +1,6 @@
 //! Two-dimensional convolution.
 
+use mp_native::{Convolution, can_conv};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
@@ -122,7 +123,12 @@ impl Conv2d {
     /// Its own step and padding with other weights: `[out', in / groups', kernel, kernel]`.
     fn convolve(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, groups: i64) -> Tensor {
         let c = &self.config;
-        let y = x.conv2d(weight, bias, [c.stride; 2], [c.padding; 2], [1; 2], groups);
+        let convolution = Convolution { weight, bias, stride: c.stride, padding: c.padding };
+        let y = if groups == 1 && can_conv(x, convolution) {
+            mp_native::conv(x, convolution).unwrap_or_else(|error| panic!("{error}"))
+        } else {
+            x.conv2d(weight, bias, [c.stride; 2], [c.padding; 2], [1; 2], groups)
+        };
         self.count(&y);
         y
     }
