@@ -121,7 +121,7 @@ struct Place {
 
 #ifdef MP_BF16_PRODUCTS
 
-bool has_bf16_products() { return __builtin_cpu_supports("avx512bf16"); }
+bool has_bf16_products() { return __builtin_cpu_supports("avx512bf16") && !__builtin_cpu_supports("amx-bf16"); }
 
 void conv_weight_sums(const bf16* x, const bf16* dy, int64_t images, const ConvShape& shape, uint32_t* memory, float* sums) {
   std::fill_n(sums, shape.weights(), 0.0f);

@@ -40,7 +40,7 @@ struct ConvShape {
   int64_t weights() const { return 9 * channels * filters; }
 };
 
-// Whether this CPU has the instruction.
+// Whether this CPU has the instruction, and none for whole tiles of such numbers (AMX): libtorch is the quicker one then.
 bool has_bf16_products();
 
 // Sums over `images`: `weights()` numbers, in the order of the blocks. `memory` is that of `group()` packed images.

@@ -21,9 +21,10 @@ unsafe extern "C" {
     ) -> *const c_char;
 }
 
-/// Whether [`conv`] takes this convolution of a map here and now: it runs in bfloat16 (autocast's word counts), on a CPU that multiplies
-/// pairs of such numbers (AVX512-BF16), a gradient of the weights is recorded, the map is channels-last with something in
-/// it, the kernel 3x3 with a padding of 1 and a stride of 1 or 2, and both numbers of channels are multiples of 16.
+/// Whether [`conv`] takes this convolution of a map here and now: it runs in bfloat16 (autocast's word counts), on a CPU that
+/// multiplies pairs of such numbers (AVX512-BF16) and not whole tiles (AMX, which libtorch uses), a gradient of the weights
+/// is recorded, the map is channels-last with something in it, the kernel 3x3 with a padding of 1 and a stride of 1 or 2,
+/// and both numbers of channels are multiples of 16.
 pub fn can_conv(x: &Tensor, convolution: Convolution<'_>) -> bool {
     let Convolution { weight, stride, padding, .. } = convolution;
     // SAFETY: the pointers are those of live tensors, of which only what they are gets read.

@@ -2,8 +2,9 @@
 //!
 //! The principal items are [`Autocast`], bfloat16 on the CPU for as long as the guard lives, [`mix`] and [`route`], the
 //! mixing of parallel paths and the gates that decide it in one pass over memory, [`gate_inputs`] for wide
-//! convolutions, [`batch_norm`], which takes the
-//! addition and the ReLU after it along, [`conv_norm`], which for inference folds it into the convolution, and [`ParameterList`], the steps of optimisers over all parameters at once.
+//! convolutions, [`conv`], a convolution with a quicker gradient of its weights, [`batch_norm`], which takes the
+//! addition and the ReLU after it along, [`conv_norm`], which for inference folds it into the convolution, and
+//! [`ParameterList`], the steps of optimisers over all parameters at once.
 //! [`Profiler`] shows where the time goes.
 #![allow(unsafe_code, reason = "this crate is the border to C++; every block says why it is sound")]
 
