@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::{Error, Image, ImageShape, ImageView};
+use crate::{Error, Image, ImageShape, ImageView, Rows};
 
 /// Labelled images, addressed by position.
 ///
@@ -54,18 +54,13 @@ pub trait Dataset: Send + Sync {
     /// An image that cannot be read or decoded.
     fn image<'a>(&'a self, index: usize, buffer: &'a mut Image) -> Result<ImageView<'a>, Error>;
 
-    /// An image for somebody who looks at its first rows only: as many as `rows` says of its size. The image has its whole
+    /// An image, `[H, W, C]`, for somebody who looks at its first rows only, as many as `rows` says. The image has its whole
     /// size, but the other rows may hold anything, and damage to them may go unnoticed: what is encoded need not be decoded
     /// further. By default it is the [`image`](Dataset::image).
     ///
     /// # Errors
     /// An image of which these rows cannot be read or decoded.
-    fn first_rows<'a>(
-        &'a self,
-        index: usize,
-        buffer: &'a mut Image,
-        rows: &dyn Fn(ImageShape) -> usize,
-    ) -> Result<ImageView<'a>, Error> {
+    fn first_rows<'a>(&'a self, index: usize, buffer: &'a mut Image, rows: Rows<'_>) -> Result<ImageView<'a>, Error> {
         let _ = rows;
         self.image(index, buffer)
     }

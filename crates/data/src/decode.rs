@@ -15,7 +15,8 @@ use std::io::Cursor;
 use image::codecs::{bmp::BmpDecoder, png::PngDecoder, webp::WebPDecoder};
 use image::{ColorType, ImageDecoder, Limits};
 
-use crate::{Image, ImageShape};
+use crate::image::all_rows;
+use crate::{Image, ImageShape, Rows};
 
 /// The most values `H * W * 3` that a picture may have: 89 million pixels.
 pub const MOST_VALUES: usize = 1 << 28;
@@ -117,7 +118,7 @@ pub enum DecodeError {
 /// # Errors
 /// [`DecodeError`]: any bytes give a whole picture or an error. Bytes behind the picture are ignored.
 pub fn decode(bytes: &[u8], image: &mut Image) -> Result<(), DecodeError> {
-    decode_rows(bytes, image, &|shape| shape.height)
+    decode_rows(bytes, image, &all_rows)
 }
 
 /// Decodes a picture like [`decode()`], but only the first rows have to be right: as many as `rows` says of the picture's size.
@@ -127,7 +128,7 @@ pub fn decode(bytes: &[u8], image: &mut Image) -> Result<(), DecodeError> {
 ///
 /// # Errors
 /// As [`decode()`], but for damage that lies behind the rows and leaves the end of the file in place.
-pub fn decode_rows(bytes: &[u8], image: &mut Image, rows: &dyn Fn(ImageShape) -> usize) -> Result<(), DecodeError> {
+pub fn decode_rows(bytes: &[u8], image: &mut Image, rows: Rows<'_>) -> Result<(), DecodeError> {
     let codec = codec(bytes)?;
     let damaged = |error: &dyn std::fmt::Display| damaged(codec, error);
     match codec {

@@ -30,6 +30,14 @@ impl std::fmt::Display for ImageShape {
     }
 }
 
+/// How many of the first rows of an image are looked at, by its size.
+pub type Rows<'a> = &'a dyn Fn(ImageShape) -> usize;
+
+/// The [`Rows`] of those who look at the whole image.
+pub(crate) fn all_rows(shape: ImageShape) -> usize {
+    shape.height
+}
+
 /// Pixels that lie elsewhere: `[H, W, C]`, one byte a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ImageView<'a> {

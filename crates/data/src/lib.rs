@@ -50,7 +50,7 @@ pub use error::Error;
 pub use fetch::{Progress, fetch};
 pub use format::Format;
 pub use holdout::{Holdout, holdout, stratified_holdout};
-pub use image::{Image, ImageShape, ImageView};
+pub use image::{Image, ImageShape, ImageView, Rows};
 pub use inspect::{Report, Spread, inspect};
 pub use loader::{
     Batch, EpochIter, Loader, LoaderConfig, OnDamage, Position, Sampler, Share, SkipCount, Skipped, Uneven,

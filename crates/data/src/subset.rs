@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::{Dataset, Error, Image, ImageShape, ImageView};
+use crate::{Dataset, Error, Image, ImageShape, ImageView, Rows};
 
 /// Some of the images of another data set, without copying them.
 #[derive(Clone)]
@@ -81,12 +81,7 @@ impl Dataset for Subset {
         self.whole.image(self.indices[index], buffer)
     }
 
-    fn first_rows<'a>(
-        &'a self,
-        index: usize,
-        buffer: &'a mut Image,
-        rows: &dyn Fn(ImageShape) -> usize,
-    ) -> Result<ImageView<'a>, Error> {
+    fn first_rows<'a>(&'a self, index: usize, buffer: &'a mut Image, rows: Rows<'_>) -> Result<ImageView<'a>, Error> {
         self.whole.first_rows(self.indices[index], buffer, rows)
     }
 }

@@ -3,13 +3,13 @@
 //
 // The result and the input's gradient are oneDNN's, as ever.
 
+#include "autocast.h"
 #include "boundary.h"
 #include "conv_kernels.h"
 #include "dispatch.h"
 #include "parallel.h"
 
 #include <ATen/ATen.h>
-#include <ATen/autocast_mode.h>
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/utils.h>
 #include <torch/csrc/autograd/saved_variable.h>
@@ -103,12 +103,6 @@ struct ConvBackward : public torch::autograd::Node {
   }
 };
 
-// Whether the convolution runs in bfloat16, by its own or by autocast's word.
-bool is_narrow(const at::Tensor& x) {
-  const bool autocast = at::autocast::is_autocast_enabled(at::kCPU);
-  return (autocast ? at::autocast::get_autocast_dtype(at::kCPU) : x.scalar_type()) == at::kBFloat16;
-}
-
 at::Tensor convolve(const at::Tensor& map, const at::Tensor& weight, const at::Tensor& bias, int64_t stride) {
   const auto x = map.to(at::kBFloat16).contiguous(kFormat);
   at::Tensor y, narrow;
@@ -136,7 +130,7 @@ extern "C" {
 
 bool mp_can_conv(const at::Tensor* x, const at::Tensor* weight, int64_t stride, int64_t padding) {
   return mp::has_bf16_products() && at::GradMode::is_enabled() && weight->requires_grad() && x->is_cpu() &&
-         weight->is_cpu() && x->dim() == 4 && x->numel() > 0 && x->is_contiguous(kFormat) && is_narrow(*x) &&
+         weight->is_cpu() && x->dim() == 4 && x->numel() > 0 && x->is_contiguous(kFormat) && mp::kind_of(*x) == at::kBFloat16 &&
          weight->dim() == 4 && weight->size(1) == x->size(1) && weight->size(2) == 3 && weight->size(3) == 3 &&
          weight->size(0) % 16 == 0 && weight->size(1) % 16 == 0 && (stride == 1 || stride == 2) && padding == 1;
 }

@@ -15,10 +15,10 @@ constexpr int64_t kBlock = kColumns * kFilters * kLanes;
 
 #ifdef MP_BF16_PRODUCTS
 
-// 16 numbers, each in a lane of 32 bits; nothing beyond the map.
-MP_INLINE FloatBits spread(const bf16* from, bool inside) {
+// 16 channels from `channel` on of a column of a row, [width, channels], each in a lane of 32 bits; 0 beyond the row.
+MP_INLINE FloatBits spread(const bf16* row, int64_t width, int64_t channels, int64_t column, int64_t channel) {
   HalfBits bits{};
-  if (inside) std::memcpy(&bits, from, sizeof bits);
+  if (column >= 0 && column < width) std::memcpy(&bits, row + column * channels + channel, sizeof bits);
   return __builtin_convertvector(bits, FloatBits);
 }
 
@@ -42,10 +42,9 @@ MP_BF16_PRODUCTS inline Vector<float> add_products(Vector<float> sums, FloatBits
 MP_BF16_PRODUCTS void pack_input(const bf16* x, const ConvShape& shape, uint32_t* to) {
   for (int64_t y = 0; y < shape.height; ++y, x += shape.width * shape.channels) {
     for (int64_t start = 0; start < shape.starts(); ++start, to += shape.channels) {
-      const int64_t first = start - 1, second = first + shape.stride;
       for (int64_t c = 0; c < shape.channels; c += kLanes) {
-        store_pairs(spread(x + first * shape.channels + c, first >= 0 && first < shape.width),
-                    spread(x + second * shape.channels + c, second < shape.width), to + c);
+        store_pairs(spread(x, shape.width, shape.channels, start - 1, c),
+                    spread(x, shape.width, shape.channels, start - 1 + shape.stride, c), to + c);
       }
     }
   }
@@ -56,9 +55,8 @@ MP_BF16_PRODUCTS void pack_gradient(const bf16* dy, const ConvShape& shape, uint
   const int64_t width = shape.out_width();
   for (int64_t y = 0; y < shape.out_height(); ++y, dy += width * shape.filters) {
     for (int64_t pair = 0; pair < shape.pairs(); ++pair, to += shape.filters) {
-      const bf16* first = dy + 2 * pair * shape.filters;
       for (int64_t k = 0; k < shape.filters; k += kLanes) {
-        store_pairs(spread(first + k, true), spread(first + shape.filters + k, 2 * pair + 1 < width), to + k);
+        store_pairs(spread(dy, width, shape.filters, 2 * pair, k), spread(dy, width, shape.filters, 2 * pair + 1, k), to + k);
       }
     }
   }
@@ -85,7 +83,7 @@ MP_BF16_PRODUCTS void add_block(const uint32_t* x, const uint32_t* dy, int64_t i
                         right = load_pairs(a + 2 * shape.channels);
 #pragma GCC unroll 8
         for (int64_t k = 0; k < kFilters; ++k) {
-          const FloatBits gradient = b[k] - FloatBits{};
+          const FloatBits gradient = b[k] + FloatBits{};
           block[k] = add_products(block[k], left, gradient);
           block[kFilters + k] = add_products(block[kFilters + k], middle, gradient);
           block[2 * kFilters + k] = add_products(block[2 * kFilters + k], right, gradient);

@@ -2,10 +2,10 @@
 // folded into the weights, and the rest happens while the sums are still in registers. The weights are folded anew in each
 // call, which costs little beside the convolution and cannot go stale.
 
+#include "autocast.h"
 #include "boundary.h"
 
 #include <ATen/ATen.h>
-#include <ATen/autocast_mode.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 
 #include <optional>
@@ -29,11 +29,6 @@ auto find(const char* overload) {
       .template typed<Signature>();
 }
 
-// The type that the convolution runs in.
-at::ScalarType kind_of(const at::Tensor& x) {
-  return at::autocast::is_autocast_enabled(at::kCPU) ? at::autocast::get_autocast_dtype(at::kCPU) : x.scalar_type();
-}
-
 bool takes(at::ScalarType kind) {
 #if defined(__x86_64__)
   // oneDNN emulates bfloat16 with AVX-512, and not with less.
@@ -50,7 +45,7 @@ extern "C" {
 bool mp_can_conv_norm(const at::Tensor* x) {
   return !at::GradMode::is_enabled() && at::hasMKLDNN() && at::globalContext().userEnabledMkldnn() && x->is_cpu() &&
          x->dim() == 4 && x->numel() > 0 && x->suggest_memory_format() == at::MemoryFormat::ChannelsLast &&
-         takes(kind_of(*x));
+         takes(mp::kind_of(*x));
 }
 
 // `bias` and `residual` may be null.
@@ -71,7 +66,7 @@ const char* mp_conv_norm(const at::Tensor* x, const at::Tensor* weight, const at
     const int64_t sizes[] = {x->size(0), weight->size(0), length(2), length(3)};
     TORCH_CHECK(residual == nullptr || residual->sizes() == at::IntArrayRef(sizes), "a residual ", at::IntArrayRef(sizes),
                 " expected, found ", residual->sizes());
-    const auto kind = kind_of(*x);
+    const auto kind = mp::kind_of(*x);
     constexpr auto format = at::MemoryFormat::ChannelsLast;
     constexpr int64_t groups = 1;
     const auto factor = *scale * (*variance + eps).rsqrt();

@@ -1,4 +1,4 @@
-//! Convolution with a quicker gradient of its weights.
+//! What a convolution is here, and one with a quicker gradient of its weights.
 
 use std::ffi::c_char;
 use std::ptr::null;
@@ -6,8 +6,8 @@ use std::ptr::null;
 use tch::Tensor;
 use torch_sys::C_tensor;
 
+use crate::TorchError;
 use crate::boundary::outcome;
-use crate::{Convolution, TorchError};
 
 unsafe extern "C" {
     fn mp_can_conv(x: *const C_tensor, weight: *const C_tensor, stride: i64, padding: i64) -> bool;
@@ -21,6 +21,19 @@ unsafe extern "C" {
     ) -> *const c_char;
 }
 
+/// A square two-dimensional convolution, not in groups.
+#[derive(Clone, Copy, Debug)]
+pub struct Convolution<'a> {
+    /// `[out, in, kernel, kernel]`.
+    pub weight: &'a Tensor,
+    /// `[out]`.
+    pub bias: Option<&'a Tensor>,
+    /// Step of the kernel.
+    pub stride: i64,
+    /// Zeros added on each side.
+    pub padding: i64,
+}
+
 /// Whether [`conv`] takes this convolution of a map here and now: it runs in bfloat16 (autocast's word counts), on a CPU that
 /// multiplies pairs of such numbers (AVX512-BF16) and not whole tiles (AMX, which libtorch uses), a gradient of the weights
 /// is recorded, the map is channels-last with something in it, the kernel 3x3 with a padding of 1 and a stride of 1 or 2,
@@ -32,8 +45,8 @@ pub fn can_conv(x: &Tensor, convolution: Convolution<'_>) -> bool {
 }
 
 /// `W * X + b`, as libtorch's `conv2d` gives it, with another way to the weights' gradient: summed in float32, given in the
-/// weights' own format, and not by the number of threads. `x` is `[B, in, H, W]`; the result is `[B, out, H', W']` in bfloat16.
-/// Gradients of gradients are libtorch's.
+/// weights' own format, the same for any number of threads. `x` is `[B, in, H, W]`; the result is `[B, out, H', W']`
+/// in bfloat16, with `H' = (H - 1) / stride + 1`. Gradients of gradients are libtorch's.
 ///
 /// # Errors
 /// A convolution that [`can_conv`] refuses.

@@ -7,7 +7,7 @@ use tch::Tensor;
 use torch_sys::C_tensor;
 
 use crate::boundary::outcome;
-use crate::{NormState, TorchError};
+use crate::{Convolution, NormState, TorchError};
 
 unsafe extern "C" {
     fn mp_can_conv_norm(x: *const C_tensor) -> bool;
@@ -27,19 +27,6 @@ unsafe extern "C" {
         relu: bool,
         y: *mut *mut C_tensor,
     ) -> *const c_char;
-}
-
-/// A square two-dimensional convolution, not in groups.
-#[derive(Clone, Copy, Debug)]
-pub struct Convolution<'a> {
-    /// `[out, in, kernel, kernel]`.
-    pub weight: &'a Tensor,
-    /// `[out]`.
-    pub bias: Option<&'a Tensor>,
-    /// Step of the kernel.
-    pub stride: i64,
-    /// Zeros added on each side.
-    pub padding: i64,
 }
 
 /// Whether [`conv_norm`] takes this map here and now: no gradients are recorded, and it is a map `[B, C, H, W]` on the CPU,

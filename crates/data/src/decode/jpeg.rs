@@ -6,7 +6,7 @@ use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions};
 
 use super::{Codec, DecodeError, check, damaged};
-use crate::{Image, ImageShape};
+use crate::{Image, ImageShape, Rows};
 
 /// The marks between which a file's parts lie (ITU-T T.81, table B.1).
 const BASELINE_FRAME: u8 = 0xc0;
@@ -22,43 +22,42 @@ pub(super) fn shape(bytes: &[u8]) -> Result<ImageShape, DecodeError> {
 }
 
 /// Decodes at least the first `rows(shape)` rows.
-pub(super) fn decode(bytes: &[u8], image: &mut Image, rows: &dyn Fn(ImageShape) -> usize) -> Result<(), DecodeError> {
+pub(super) fn decode(bytes: &[u8], image: &mut Image, rows: Rows<'_>) -> Result<(), DecodeError> {
     let header = Header::read(bytes);
     let Some(frame) = &header.frame else {
-        let (_, shape) = open(bytes)?;
-        return write(bytes, &header, image.reshape(shape));
+        let (mut decoder, shape) = open(bytes)?;
+        header.check_end(bytes)?;
+        return decoder.decode_into(image.reshape(shape)).map_err(|error| damaged(Codec::Jpeg, &error));
     };
     let shape = check(Codec::Jpeg, bytes, frame.shape.width, frame.shape.height)?;
+    header.check_end(bytes)?;
     let pixels = image.reshape(shape);
     match frame.height_for(rows(shape)) {
-        None => write(bytes, &header, pixels),
+        None => write_rows(bytes, &header, pixels),
         Some(height) => {
             let part = ImageShape { height: height.into(), ..shape };
-            with_height(bytes, frame, height, |bytes| write(bytes, &header, &mut pixels[..part.len()]))
+            with_height(bytes, frame, height, |bytes| write_rows(bytes, &header, &mut pixels[..part.len()]))
         }
     }
 }
 
-/// Writes all pixels, or fails.
-fn write(bytes: &[u8], header: &Header, pixels: &mut [u8]) -> Result<(), DecodeError> {
+/// Writes all pixels of a picture whose rows are coded one after another, or fails.
+fn write_rows(bytes: &[u8], header: &Header, pixels: &mut [u8]) -> Result<(), DecodeError> {
     let decode = |pixels: &mut [u8]| open(bytes)?.0.decode_into(pixels).map_err(|error| damaged(Codec::Jpeg, &error));
-    let incomplete = |reason: &str| Err(DecodeError::Damaged { codec: Codec::Jpeg, reason: reason.to_owned() });
-    let mark = header.mark_behind_scan(bytes);
-    if mark.is_none() || mark != Some(END_OF_IMAGE) && !header.has_end_of_image(bytes) {
-        // The strict mode does not look at the last row of blocks, whose loss shows in the missing end mark only.
-        return incomplete("it ends before its end mark");
-    }
     decode(pixels)?;
-    if header.frame.is_some() && mark != Some(END_OF_IMAGE) {
-        // The decoder takes some marks for the end, wherever they are, and leaves the rest as it was.
-        let first = pixels.to_vec();
-        pixels.iter_mut().for_each(|level| *level = !*level);
-        decode(pixels)?;
-        if pixels != first {
-            return incomplete("its coded data break off");
-        }
+    if header.behind_scan == Some(END_OF_IMAGE) {
+        return Ok(());
     }
-    Ok(())
+    // The decoder takes some marks for the end, wherever they are, and leaves the rest as it was: what it does not write
+    // differs over other memory.
+    let first = pixels.to_vec();
+    pixels.iter_mut().for_each(|level| *level = !*level);
+    decode(pixels)?;
+    if pixels == first { Ok(()) } else { Err(incomplete("its coded data break off")) }
+}
+
+fn incomplete(reason: &str) -> DecodeError {
+    DecodeError::Damaged { codec: Codec::Jpeg, reason: reason.to_owned() }
 }
 
 fn open(bytes: &[u8]) -> Result<(Decoder<'_>, ImageShape), DecodeError> {
@@ -88,13 +87,15 @@ fn with_height<T>(bytes: &[u8], frame: &Frame, height: u16, work: impl FnOnce(&[
     })
 }
 
-/// What lies before the coded data.
+/// What lies before and directly behind the coded data.
 #[derive(Debug, Default)]
 struct Header {
     /// The frame, if its rows are coded one after another, from the first to the last, in one scan.
     frame: Option<Frame>,
     /// Where the coded data of the first scan begin; `None` if there is none.
     scan: Option<usize>,
+    /// The first mark behind these.
+    behind_scan: Option<u8>,
 }
 
 /// The part that says how large a picture is.
@@ -127,7 +128,8 @@ impl Header {
                 START_OF_SCAN => {
                     // In several scans, the last rows of one component come before the first rows of another.
                     header.frame = header.frame.filter(|frame| content.first() == Some(&frame.components));
-                    return Self { scan: Some(at + 2 + length), ..header };
+                    let scan = at + 2 + length;
+                    return Self { scan: Some(scan), behind_scan: bytes.get(scan..).and_then(mark_behind), ..header };
                 }
                 _ => {}
             }
@@ -135,20 +137,22 @@ impl Header {
         }
     }
 
-    /// The first mark behind the coded data of the first scan. Within them every FF is followed by 0 or a restart mark.
-    fn mark_behind_scan(&self, bytes: &[u8]) -> Option<u8> {
-        let coded = bytes.get(self.scan?..)?;
-        memchr::memchr_iter(0xff, coded)
-            .filter_map(|at| coded.get(at + 1).copied())
-            .find(|mark| !matches!(mark, 0 | 0xd0..=0xd7 | 0xff))
-    }
-
-    /// Whether an end mark comes anywhere after the first start of scan. It may not be the first there, but it cannot be
-    /// there by chance, as it can within the header, for instance in a thumbnail.
-    fn has_end_of_image(&self, bytes: &[u8]) -> bool {
+    /// Fails unless an end mark comes after the first start of scan. The decoder's strict mode does not look at the last row of
+    /// blocks, whose loss shows in nothing else. The mark need not be the first there, but it cannot be there by chance, as it
+    /// can within the header, for instance in a thumbnail.
+    fn check_end(&self, bytes: &[u8]) -> Result<(), DecodeError> {
         let coded = self.scan.and_then(|scan| bytes.get(scan..)).unwrap_or_default();
-        coded.windows(2).rev().any(|pair| pair == [0xff, END_OF_IMAGE])
+        let ends =
+            self.behind_scan == Some(END_OF_IMAGE) || coded.windows(2).rev().any(|pair| pair == [0xff, END_OF_IMAGE]);
+        if ends { Ok(()) } else { Err(incomplete("it ends before its end mark")) }
     }
+}
+
+/// The first mark behind coded data, within which every FF is followed by 0 or a restart mark.
+fn mark_behind(coded: &[u8]) -> Option<u8> {
+    memchr::memchr_iter(0xff, coded)
+        .filter_map(|at| coded.get(at + 1).copied())
+        .find(|mark| !matches!(mark, 0 | 0xd0..=0xd7 | 0xff))
 }
 
 impl Frame {

@@ -12,7 +12,8 @@ use memmap2::Mmap;
 
 use super::malformed;
 use super::map::map;
-use crate::{Dataset, Error, Image, ImageShape, ImageView, decode};
+use crate::image::all_rows;
+use crate::{Dataset, Error, Image, ImageShape, ImageView, Rows, decode};
 
 pub(crate) const MAGIC: [u8; 8] = *b"\x89MPD\r\n\x1a\n";
 pub(crate) const VERSION: u32 = 1;
@@ -266,15 +267,10 @@ impl Dataset for PackedSplit {
     }
 
     fn image<'a>(&'a self, index: usize, buffer: &'a mut Image) -> Result<ImageView<'a>, Error> {
-        self.first_rows(index, buffer, &|shape| shape.height)
+        self.first_rows(index, buffer, &all_rows)
     }
 
-    fn first_rows<'a>(
-        &'a self,
-        index: usize,
-        buffer: &'a mut Image,
-        rows: &dyn Fn(ImageShape) -> usize,
-    ) -> Result<ImageView<'a>, Error> {
+    fn first_rows<'a>(&'a self, index: usize, buffer: &'a mut Image, rows: Rows<'_>) -> Result<ImageView<'a>, Error> {
         assert!(index < self.count, "image {index} of {}", self.count);
         let bytes = self.packed.record(self.first + index)?;
         if let Some(shape) = self.packed.head.shape {

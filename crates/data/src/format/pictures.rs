@@ -11,7 +11,8 @@ use rayon::prelude::*;
 
 use crate::decode::{self, Codec};
 use crate::error::Line;
-use crate::{Dataset, Error, Image, ImageShape, ImageView};
+use crate::image::all_rows;
+use crate::{Dataset, Error, Image, ImageShape, ImageView, Rows};
 
 /// The most bytes that a picture's file may have.
 pub(crate) const MOST_BYTES: u64 = 256 << 20;
@@ -144,15 +145,10 @@ impl Dataset for Pictures {
     }
 
     fn image<'a>(&'a self, index: usize, buffer: &'a mut Image) -> Result<ImageView<'a>, Error> {
-        self.first_rows(index, buffer, &|shape| shape.height)
+        self.first_rows(index, buffer, &all_rows)
     }
 
-    fn first_rows<'a>(
-        &'a self,
-        index: usize,
-        buffer: &'a mut Image,
-        rows: &dyn Fn(ImageShape) -> usize,
-    ) -> Result<ImageView<'a>, Error> {
+    fn first_rows<'a>(&'a self, index: usize, buffer: &'a mut Image, rows: Rows<'_>) -> Result<ImageView<'a>, Error> {
         let path = self.root.join(&self.files[index].1);
         with_bytes(|bytes| {
             read(&path, bytes).map_err(Error::io("read", &path))?;

@@ -15,7 +15,8 @@ use super::pictures::{MOST_BYTES, with_bytes};
 use super::{count_classes, malformed};
 use crate::decode::{self, Codec};
 use crate::error::Line;
-use crate::{Dataset, Error, Image, ImageShape, ImageView};
+use crate::image::all_rows;
+use crate::{Dataset, Error, Image, ImageShape, ImageView, Rows};
 
 /// The most digits that a label has, with some room for blanks and the end of the line.
 const LONGEST_LABEL: u64 = 32;
@@ -123,15 +124,10 @@ impl Dataset for Shards {
     }
 
     fn image<'a>(&'a self, index: usize, buffer: &'a mut Image) -> Result<ImageView<'a>, Error> {
-        self.first_rows(index, buffer, &|shape| shape.height)
+        self.first_rows(index, buffer, &all_rows)
     }
 
-    fn first_rows<'a>(
-        &'a self,
-        index: usize,
-        buffer: &'a mut Image,
-        rows: &dyn Fn(ImageShape) -> usize,
-    ) -> Result<ImageView<'a>, Error> {
+    fn first_rows<'a>(&'a self, index: usize, buffer: &'a mut Image, rows: Rows<'_>) -> Result<ImageView<'a>, Error> {
         with_bytes(|bytes| {
             self.read(index, bytes)?;
             decode::decode_rows(bytes, buffer, rows).map_err(|source| {

@@ -123,14 +123,20 @@ impl Conv2d {
     /// Its own step and padding with other weights: `[out', in / groups', kernel, kernel]`.
     fn convolve(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, groups: i64) -> Tensor {
         let c = &self.config;
-        let convolution = Convolution { weight, bias, stride: c.stride, padding: c.padding };
+        let convolution = self.with(weight, bias);
         let y = if groups == 1 && can_conv(x, convolution) {
+            // What it refuses was asked before: what is left fails in libtorch, where `conv2d` panics as well.
             mp_native::conv(x, convolution).unwrap_or_else(|error| panic!("{error}"))
         } else {
             x.conv2d(weight, bias, [c.stride; 2], [c.padding; 2], [1; 2], groups)
         };
         self.count(&y);
         y
+    }
+
+    /// Its own step and padding with these weights, as mp-native takes them.
+    pub(super) fn with<'a>(&self, weight: &'a Tensor, bias: Option<&'a Tensor>) -> Convolution<'a> {
+        Convolution { weight, bias, stride: self.config.stride, padding: self.config.padding }
     }
 
     /// Adds the multiply-adds of a result of its own to the meter.

@@ -1,6 +1,6 @@
 //! A convolution and its norm, taken together.
 
-use mp_native::{Convolution, can_conv_norm};
+use mp_native::can_conv_norm;
 use tch::{Kind, Tensor};
 
 use super::{BatchNorm2d, Conv2d};
@@ -57,13 +57,7 @@ impl ConvNorm<'_> {
         if mode.is_train() || !foldable || !can_conv_norm(x) {
             return norm.apply(&conv.forward(x, mode), residual, relu, mode);
         }
-        let config = conv.config();
-        let convolution = Convolution {
-            weight: &conv.weight,
-            bias: conv.bias.as_ref(),
-            stride: config.stride,
-            padding: config.padding,
-        };
+        let convolution = conv.with(&conv.weight, conv.bias.as_ref());
         // Only tensors of another shape are refused here: falling back would hide a fault of the caller.
         let y = mp_native::conv_norm(x, convolution, norm.state(), residual, relu)
             .unwrap_or_else(|error| panic!("{error}"));

@@ -1,0 +1,15 @@
+// Which number format autocast gives to what it knows.
+
+#pragma once
+
+#include <ATen/autocast_mode.h>
+#include <ATen/core/Tensor.h>
+
+namespace mp {
+
+// The format that a convolution or a matrix product of `x` on the CPU runs in.
+inline at::ScalarType kind_of(const at::Tensor& x) {
+  return at::autocast::is_autocast_enabled(at::kCPU) ? at::autocast::get_autocast_dtype(at::kCPU) : x.scalar_type();
+}
+
+}  // namespace mp
