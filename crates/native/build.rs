@@ -46,6 +46,7 @@ fn main() {
         "optim",
         "profile",
         "route",
+        "waits",
     ])
     .compile("mp_native");
     build(&["step_kernels"])

@@ -5,7 +5,7 @@
 //! convolutions, [`conv`], a convolution with a quicker gradient of its weights, [`batch_norm`], which takes the
 //! addition and the ReLU after it along, [`conv_norm`], which for inference folds it into the convolution, and
 //! [`ParameterList`], the steps of optimisers over all parameters at once.
-//! [`Profiler`] shows where the time goes.
+//! [`Profiler`] shows where the time goes, and [`ShortWaits`] suits a machine that others use too.
 #![allow(unsafe_code, reason = "this crate is the border to C++; every block says why it is sound")]
 
 mod autocast;
@@ -19,6 +19,7 @@ mod norm;
 mod optim;
 mod profile;
 mod route;
+mod waits;
 
 pub use autocast::Autocast;
 pub use boundary::TorchError;
@@ -31,3 +32,4 @@ pub use norm::{NormState, batch_norm, can_norm};
 pub use optim::{AdamWRule, ParameterList, SgdRule};
 pub use profile::{OpTime, Profiler};
 pub use route::{GateLayers, GateNormalisation, Gated, can_route, gate, route};
+pub use waits::ShortWaits;

@@ -8,9 +8,9 @@ use mp_data::{
     stratified_holdout,
 };
 
-use crate::Error;
 use crate::checkpoint::Identity;
 use crate::recipe::Recipe;
+use crate::{Error, machine};
 
 /// Training and validation images, and how both are normalised.
 pub struct Corpus {
@@ -168,7 +168,7 @@ impl Corpus {
             std: self.std.clone(),
             damaged: recipe.data.damaged,
             threads: match recipe.data.workers {
-                0 => std::thread::available_parallelism().map_or(1, usize::from),
+                0 => machine::processors(),
                 workers => workers,
             },
             prefetch: recipe.data.prefetch,

@@ -12,6 +12,7 @@ pub mod learner;
 pub mod loss;
 pub mod machine;
 pub mod metrics;
+pub mod neighbours;
 pub mod observer;
 pub mod optim;
 pub mod predict;

@@ -6,7 +6,6 @@ use std::sync::atomic::AtomicBool;
 use mp_zoo::Cost;
 use tch::Device;
 
-use crate::Error;
 use crate::checkpoint::{self, Checkpoint, Header};
 use crate::corpus::Corpus;
 use crate::metrics::Row;
@@ -17,6 +16,7 @@ use crate::run_folder::RunFolder;
 use crate::summary::{Summary, ValidSplit};
 use crate::trainer::{Ended, Surroundings, Trainer};
 use crate::tune::{self, Tuning};
+use crate::{Error, machine};
 
 /// Whether a run begins or goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,9 +58,7 @@ pub fn train(
         Start::New => RunFolder::ensure_free(out)?,
         Start::Resume => RunFolder::open(out)?.ensure_recipe(recipe)?,
     }
-    if recipe.train.threads > 0 {
-        tch::set_num_threads(recipe.train.threads as i32);
-    }
+    machine::use_threads(recipe.train.threads);
     let device = Device::cuda_if_available();
     let corpus = Corpus::open(recipe, cache)?;
     let tuned = tuned(recipe, &corpus, out, start, cache)?;

@@ -99,9 +99,7 @@ pub fn explain(tuning: &Tuning, cache: &Path, layer_done: &mut dyn FnMut(usize))
         let expected = "a model of parallel paths, such as resnet20_x3_cc".to_owned();
         return Err(Error::Invalid { key: "bench --explain", value: model.clone(), expected });
     }
-    if *threads > 0 {
-        tch::set_num_threads(*threads as i32);
-    }
+    machine::use_threads(*threads);
     let mut table = Table::open(cache)?;
     // A network has many layers of one shape: measured once, but not earlier.
     let mut measured = BTreeSet::new();

@@ -9,7 +9,7 @@ use tch::{Device, Kind, Tensor};
 use super::{Benchmark, Pass};
 use crate::learner::{Learner, forward};
 use crate::recipe::{Precision, Recipe};
-use crate::{Error, Spec};
+use crate::{Error, Spec, machine};
 
 /// Passes of each model that are not timed.
 const WARM_UP: usize = 2;
@@ -28,9 +28,7 @@ impl Contestant {
     /// size.
     pub(super) fn all(benchmark: &Benchmark, device: Device) -> Result<Vec<Self>, Error> {
         benchmark.check()?;
-        if benchmark.threads > 0 {
-            tch::set_num_threads(benchmark.threads as i32);
-        }
+        machine::use_threads(benchmark.threads);
         let input = benchmark.models[0].name.parse::<ModelName>()?.family.native;
         let mut all = benchmark
             .models

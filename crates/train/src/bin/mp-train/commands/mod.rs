@@ -13,10 +13,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use mp_train::{machine, neighbours};
 
 use crate::args::{Command, DataDir};
 
 pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
+    machine::use_threads(0);
+    let _watch = neighbours::Watch::begin();
     match command {
         Command::Train(args) => return train::run(args),
         Command::Eval(args) => eval::run(args)?,
