@@ -24,6 +24,9 @@ pub const MOST_VALUES: usize = 1 << 28;
 /// What a decoder may take besides the pixels, for colour profiles and texts.
 const MOST_EXTRA: u64 = 64 << 20;
 
+/// The endings that pictures have: five of JPEG, then one each.
+pub const ENDINGS: [&str; 8] = ["jpg", "jpeg", "jpe", "jfif", "jif", "png", "webp", "bmp"];
+
 /// A way to encode pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -50,13 +53,12 @@ impl Codec {
         }
     }
 
-    /// Whether a file of this name is taken for a picture: `.jpg`, `.jpeg`, `.png`, `.webp`, `.bmp`, in any case. Which codec
-    /// it has is decided by its bytes.
+    /// Whether a file of this name is taken for a picture, by its ending: one of [`ENDINGS`], in any case. Which codec it has is
+    /// decided by its bytes.
     pub fn is_named(name: &std::ffi::OsStr) -> bool {
         let name = name.as_encoded_bytes();
         let Some(dot) = name.iter().rposition(|&byte| byte == b'.') else { return false };
-        let known: [&[u8]; 5] = [b"jpg", b"jpeg", b"png", b"webp", b"bmp"];
-        dot > 0 && known.iter().any(|known| known.eq_ignore_ascii_case(&name[dot + 1..]))
+        dot > 0 && ENDINGS.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(&name[dot + 1..]))
     }
 
     /// No picture of this codec has more pixels for each of its bytes, so a header that promises more is a lie.

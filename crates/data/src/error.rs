@@ -19,12 +19,14 @@ pub enum Error {
     },
 
     /// A known data set that is in none of the folders where it could be.
-    #[error("`{name}` is not downloaded (looked in {looked_in}): run `mp-train data fetch {name}`")]
+    #[error("`{name}` is not downloaded (looked in {looked_in}): run `mp-train data fetch {name}`{here}")]
     NotFetched {
         /// The data set's name.
         name: String,
         /// The folders that were looked in.
         looked_in: String,
+        /// What to write for the folder of this name that is right here, if one is.
+        here: String,
     },
 
     /// A data set that is part of this crate and needs no download.
@@ -81,6 +83,19 @@ pub enum Error {
         path: PathBuf,
         /// Where in the file (in its unpacked content, if it is compressed), from 0.
         offset: u64,
+        /// What should be there.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+
+    /// A line of a list of pictures that cannot be used.
+    #[error("{}: line {line}: expected {expected}, found {found}", Line(path))]
+    List {
+        /// The list.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
         /// What should be there.
         expected: String,
         /// What is there.
@@ -152,22 +167,51 @@ impl Error {
     }
 }
 
-/// A path, or text out of a file, as a part of a line: what would break the line or is not UTF-8 is escaped, as `\n` and `\xff`.
-pub(crate) struct Line<'a, T: ?Sized>(pub(crate) &'a T);
+/// A path, or text out of a file, as a part of a line: what would break the line, is not seen or turns the text around, or is not
+/// UTF-8, is escaped, as `\n`, `\u{202e}` and `\xff`.
+///
+/// ```
+/// assert_eq!(mp_data::Line("cat\u{202e}gpj.exe").to_string(), "cat\\u{202e}gpj.exe");
+/// ```
+pub struct Line<'a, T: ?Sized>(pub &'a T);
 
 impl<T: AsRef<OsStr> + ?Sized> std::fmt::Display for Line<'_, T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for chunk in self.0.as_ref().as_encoded_bytes().utf8_chunks() {
             for character in chunk.valid().chars() {
-                match character.is_control() {
-                    true => write!(f, "{}", character.escape_default())?,
-                    false => write!(f, "{character}")?,
+                match is_printable(character) {
+                    true => write!(f, "{character}")?,
+                    false => write!(f, "{}", character.escape_default())?,
                 }
             }
             chunk.invalid().iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))?;
         }
         Ok(())
     }
+}
+
+/// Whether a character can be shown for what it is. Control characters cannot, nor can those that are not seen and change how
+/// others are read: marks and overrides of the direction (Unicode's bidirectional algorithm, UAX #9), breaks, fillers, tags.
+pub(crate) fn is_printable(character: char) -> bool {
+    let unseen = matches!(
+        character,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180e}'
+            | '\u{200b}'
+            | '\u{200e}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e0fff}'
+    );
+    !character.is_control() && !unseen
 }
 
 #[cfg(test)]
@@ -185,6 +229,20 @@ mod tests {
     fn a_message_stays_one_line_whatever_a_file_holds() {
         let error = crate::format::malformed("a.tar".as_ref(), 0, "a number", "5]}\n\u{1b}");
         assert_eq!(error.to_string(), "a.tar: byte 0: expected a number, found 5]}\\n\\u{1b}");
+    }
+
+    #[test]
+    fn what_is_not_seen_or_turns_text_around_is_shown() {
+        for (text, shown) in [
+            ("a\u{202e}gpj.exe", "a\\u{202e}gpj.exe"),
+            ("\u{2066}x\u{2069}", "\\u{2066}x\\u{2069}"),
+            ("\u{200e}\u{200f}\u{61c}\u{feff}", "\\u{200e}\\u{200f}\\u{61c}\\u{feff}"),
+            ("ca\u{200b}t\u{2028}", "ca\\u{200b}t\\u{2028}"),
+            // Letters of any script, joiners that Persian and emoji need, and combining marks are text.
+            ("گربه\u{200c}ها 猫 e\u{301} 👩\u{200d}🔬", "گربه\u{200c}ها 猫 e\u{301} 👩\u{200d}🔬"),
+        ] {
+            assert_eq!(Line(text).to_string(), shown);
+        }
     }
 
     #[cfg(unix)]

@@ -8,8 +8,10 @@ use rand::seq::SliceRandom;
 use crate::random::{Purpose, generator};
 use crate::{Dataset, Error, Subset};
 
-/// How much of a training set to hold out for validation.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// How much of a training set to hold out for validation. As a whole number in a recipe it is so many images, as a number with a
+/// point a share.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+#[serde(untagged)]
 pub enum Holdout {
     /// So many images.
     Count(usize),
@@ -66,7 +68,64 @@ pub fn stratified_holdout(dataset: Arc<dyn Dataset>, size: Holdout, seed: u64) -
     split(dataset, held)
 }
 
+impl Default for Holdout {
+    /// Nothing.
+    fn default() -> Self {
+        Self::Count(0)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Holdout {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Numbers;
+
+        impl serde::de::Visitor<'_> for Numbers {
+            type Value = Holdout;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a number of images, such as 500, or a share of them, such as 0.1")
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, count: u64) -> Result<Holdout, E> {
+                usize::try_from(count)
+                    .map(Holdout::Count)
+                    .map_err(|_| self.unfit(serde::de::Unexpected::Unsigned(count)))
+            }
+
+            fn visit_i64<E: serde::de::Error>(self, count: i64) -> Result<Holdout, E> {
+                usize::try_from(count).map(Holdout::Count).map_err(|_| self.unfit(serde::de::Unexpected::Signed(count)))
+            }
+
+            fn visit_f64<E: serde::de::Error>(self, share: f64) -> Result<Holdout, E> {
+                Ok(Holdout::Fraction(share))
+            }
+        }
+
+        impl Numbers {
+            fn unfit<E: serde::de::Error>(&self, found: serde::de::Unexpected<'_>) -> E {
+                E::invalid_value(found, self)
+            }
+        }
+
+        deserializer.deserialize_any(Numbers)
+    }
+}
+
+impl std::fmt::Display for Holdout {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Count(count) => write!(f, "{count}"),
+            Self::Fraction(share) => write!(f, "{share:?}"),
+        }
+    }
+}
+
 impl Holdout {
+    /// Whether nothing is to be held out.
+    pub fn is_none(self) -> bool {
+        self == Self::Count(0) || self == Self::Fraction(0.0)
+    }
+
     fn count(self, dataset: &dyn Dataset) -> Result<usize, Error> {
         let total = dataset.len();
         let count = match self {
@@ -151,6 +210,25 @@ mod tests {
         assert_eq!((held(19, 1).0, held(20, 1).0, held(1, 1).0), ([10, 6, 3], [11, 6, 3], [1, 0, 0]));
         assert_eq!(held(19, 1), held(19, 1));
         assert_ne!(held(19, 1).1, held(19, 2).1);
+    }
+
+    #[test]
+    fn a_recipe_gives_a_number_or_a_share() {
+        let read = |text: &str| toml::from_str::<std::collections::BTreeMap<String, Holdout>>(text).map(|all| all["n"]);
+        for (text, size, again) in [
+            ("n = 500", Holdout::Count(500), "n = 500\n"),
+            ("n = 0.1", Holdout::Fraction(0.1), "n = 0.1\n"),
+            ("n = 1.0", Holdout::Fraction(1.0), "n = 1.0\n"),
+        ] {
+            let found = read(text).unwrap();
+            assert_eq!(found, size);
+            assert_eq!(toml::to_string(&std::collections::BTreeMap::from([("n", found)])).unwrap(), again);
+        }
+        assert!(read("n = 0").unwrap().is_none() && read("n = 0.0").unwrap().is_none());
+        for text in ["n = -5", "n = \"0.1\"", "n = true", "n = [1]"] {
+            let error = read(text).unwrap_err().message().to_owned();
+            assert!(error.contains("expected a number of images, such as 500, or a share"), "{error}");
+        }
     }
 
     #[test]

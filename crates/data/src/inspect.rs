@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
+use crate::error::Line;
 use crate::statistics::Histogram;
-use crate::{Dataset, Error, Format, Image, Splits, Statistics};
+use crate::{Dataset, Error, Format, Ignored, Image, Splits, Statistics};
 
 /// How many damaged images are named.
 const NAMED: usize = 10;
@@ -31,7 +32,9 @@ pub struct Report {
     pub classes: Vec<String>,
     /// Training images of each class.
     pub train: Vec<usize>,
-    /// Test images of each class.
+    /// Validation images of each class; all 0 where there is no such split.
+    pub valid: Vec<usize>,
+    /// Test images of each class; all 0 where there is no such split.
     pub test: Vec<usize>,
     /// Means and deviations measured on the training images that could be read.
     pub measured: Statistics,
@@ -41,6 +44,8 @@ pub struct Report {
     pub damaged: usize,
     /// The first of them, each with the reason in one line.
     pub first_damaged: Vec<String>,
+    /// What lies with the images and is not used.
+    pub ignored: Ignored,
 }
 
 /// The least, the middle and the greatest of some sizes.
@@ -62,7 +67,7 @@ pub fn inspect(splits: &Splits, progress: &(dyn Fn(usize) + Sync)) -> Report {
     let tick = || progress(done.fetch_add(1, Ordering::Relaxed) + 1);
     let train = Findings::of(&*splits.train, &tick);
     let measured = train.values.statistics();
-    let all = train.merged(Findings::of(&*splits.test, &tick));
+    let all = train.merged(Findings::of(&*splits.valid, &tick)).merged(Findings::of(&*splits.test, &tick));
     Report {
         name: splits.name.clone(),
         format: splits.format,
@@ -71,11 +76,13 @@ pub fn inspect(splits: &Splits, progress: &(dyn Fn(usize) + Sync)) -> Report {
         width: Spread::of(&all.widths),
         classes: splits.train.classes().to_vec(),
         train: class_counts(&*splits.train),
+        valid: class_counts(&*splits.valid),
         test: class_counts(&*splits.test),
         measured,
         normalisation: Statistics { mean: splits.mean.clone(), std: splits.std.clone() },
         damaged: all.damaged,
         first_damaged: all.first_damaged.into_iter().map(|(_, reason)| reason).collect(),
+        ignored: splits.ignored.clone(),
     }
 }
 
@@ -148,7 +155,7 @@ impl Findings {
         self.values = self.values.merged(&other.values);
         self.damaged += other.damaged;
         self.first_damaged.extend(other.first_damaged);
-        self.first_damaged.truncate(2 * NAMED);
+        self.first_damaged.truncate(3 * NAMED);
         self
     }
 }
@@ -219,21 +226,35 @@ impl fmt::Display for Report {
         writeln!(f, "{:<14}{}", "normalised by", Moments(&self.normalisation))?;
         match self.damaged {
             0 => writeln!(f, "{:<14}none", "damaged")?,
-            damaged => writeln!(f, "{:<14}{damaged} of {}", "damaged", total(&self.train) + total(&self.test))?,
+            damaged => {
+                let all = total(&self.train) + total(&self.valid) + total(&self.test);
+                writeln!(f, "{:<14}{damaged} of {all}", "damaged")?;
+            }
         }
         self.first_damaged.iter().try_for_each(|reason| writeln!(f, "{:<14}{reason}", ""))?;
         if self.damaged > self.first_damaged.len() {
             writeln!(f, "{:<14}and {} more", "", self.damaged - self.first_damaged.len())?;
         }
 
+        writeln!(f, "{:<14}{}", "ignored", self.ignored)?;
+
         let width = self.classes.iter().map(|class| class.chars().count()).max().unwrap_or(0).max("class".len());
         let most = self.train.iter().copied().max().unwrap_or(0).max(1);
-        writeln!(f, "\n{:>5}  {:<width$}  {:>8}  {:>8}", "label", "class", "train", "test")?;
-        for (label, ((class, &train), &test)) in self.classes.iter().zip(&self.train).zip(&self.test).enumerate() {
-            let bar = "#".repeat((train * 24).div_ceil(most));
-            writeln!(f, "{label:>5}  {class:<width$}  {train:>8}  {test:>8}  {bar}")?;
+        // Most sets have no validation images.
+        let valid = total(&self.valid) > 0;
+        let counts = |train: &dyn fmt::Display, held: &dyn fmt::Display, test: &dyn fmt::Display| match valid {
+            true => format!("{train:>8}  {held:>8}  {test:>8}"),
+            false => format!("{train:>8}  {test:>8}"),
+        };
+        writeln!(f, "\n{:>5}  {:<width$}  {}", "label", "class", counts(&"train", &"valid", &"test"))?;
+        for (label, class) in self.classes.iter().enumerate() {
+            let of = |counts: &[usize]| counts.get(label).copied().unwrap_or(0);
+            let (train, bar) = (of(&self.train), "#".repeat((of(&self.train) * 24).div_ceil(most)));
+            let counts = counts(&train, &of(&self.valid), &of(&self.test));
+            writeln!(f, "{label:>5}  {:<width$}  {counts}  {bar}", Line(class).to_string())?;
         }
-        write!(f, "{:>5}  {:<width$}  {:>8}  {:>8}", "", "all", total(&self.train), total(&self.test))
+        let counts = counts(&total(&self.train), &total(&self.valid), &total(&self.test));
+        write!(f, "{:>5}  {:<width$}  {counts}", "", "all")
     }
 }
 

@@ -26,7 +26,7 @@ pub enum Packing {
     Original,
 }
 
-/// Writes all images of both splits into one file, and returns its size in bytes. `progress` is told how many are done.
+/// Writes all images of all splits into one file, and returns its size in bytes. `progress` is told how many are done.
 ///
 /// The file appears under its name only when it is whole; whatever goes wrong, nothing is left behind. What is there already is
 /// not replaced. The result is opened with [`open`](crate::open()), by its path.
@@ -84,11 +84,11 @@ fn write(
         classes: splits.train.classes().to_vec(),
         mean: splits.mean.clone(),
         std: splits.std.clone(),
+        valid: splits.valid.len() as u64,
     };
-    let (train, test) = (splits.train.len(), splits.test.len());
-    let mut head = header(&meta, shape, splits.train.channels(), train, test);
+    let mut head = header(&meta, shape, splits);
     let index = head.len();
-    let data = (index + (train + test) * ENTRY).next_multiple_of(4096);
+    let data = (index + splits.len() * ENTRY).next_multiple_of(4096);
     head[56..64].copy_from_slice(&(data as u64).to_le_bytes());
     head.resize(data, 0);
 
@@ -96,7 +96,7 @@ fn write(
     let mut out = BufWriter::with_capacity(1 << 20, file);
     out.write_all(&head).map_err(failed())?;
     let (mut offset, mut number) = (data as u64, 0);
-    for split in [&*splits.train, &*splits.test] {
+    for split in [&*splits.train, &*splits.test, &*splits.valid] {
         for start in (0..split.len()).step_by(CHUNK) {
             let chunk = start..split.len().min(start + CHUNK);
             let records = chunk.clone().into_par_iter().map_init(Worker::default, |worker, index| {
@@ -124,12 +124,15 @@ fn write(
 }
 
 /// Header and names, up to where the index begins; the place of the data is still 0.
-fn header(meta: &Meta, shape: Option<ImageShape>, channels: usize, train: usize, test: usize) -> Vec<u8> {
+fn header(meta: &Meta, shape: Option<ImageShape>, splits: &Splits) -> Vec<u8> {
+    let (train, test, channels) = (splits.train.len(), splits.test.len(), splits.train.channels());
+    // Earlier releases read what has no validation images.
+    let version = if meta.valid == 0 { 1 } else { VERSION };
     // Names and finite numbers always have a JSON form.
     let meta = serde_json::to_vec(meta).unwrap_or_default();
     let mut head = MAGIC.to_vec();
     let (height, width) = shape.map_or((0, 0), |shape| (shape.height, shape.width));
-    for word in [VERSION, u32::from(shape.is_none()), height as u32, width as u32, channels as u32, 0] {
+    for word in [version, u32::from(shape.is_none()), height as u32, width as u32, channels as u32, 0] {
         head.extend(word.to_le_bytes());
     }
     for long in [train, test, meta.len(), 0] {

@@ -12,7 +12,7 @@ const MARGIN: usize = 16;
 const ASPECT: f64 = 1.5;
 
 /// Draws images of every class, spread evenly over the class, under its name and its number of images: 3 channels, dark on
-/// white. They are training images, or test images where a class has no others. A small image is enlarged by a whole number, so that
+/// white. They are training images, or validation or test images where a class has no others. A small image is enlarged by a whole number, so that
 /// its pixels stay visible; a large one is scaled down. One that cannot be read is a crossed box.
 ///
 /// # Errors
@@ -24,18 +24,25 @@ pub fn sheet(splits: &Splits) -> Result<Image, Error> {
     }
     let layout = Layout::of(classes.len());
     let mut page = Page::new(layout.width(), layout.height());
-    let counts = format!("{} training and {} test images", splits.train.len(), splits.test.len());
+    let counts = match splits.valid.len() {
+        0 => format!("{} training and {} test images", splits.train.len(), splits.test.len()),
+        valid => {
+            format!("{} training, {valid} validation and {} test images", splits.train.len(), splits.test.len())
+        }
+    };
     let heading = Place { x: MARGIN, y: MARGIN, width: layout.width() - 2 * MARGIN };
     let end = page.text(&splits.name, heading, Ink::Strong);
     page.text(&counts, heading.after(end), Ink::Faint);
 
-    let (train, test) = (members(&*splits.train), members(&*splits.test));
+    let parts = [&*splits.train, &*splits.valid, &*splits.test].map(|images| (images, members(images)));
     let mut buffer = Image::empty();
     for (label, class) in classes.iter().enumerate() {
-        let (dataset, members) = match &train[label] {
-            none if none.is_empty() => (&*splits.test, test.get(label).map_or(&[][..], |members| members)),
-            members => (&*splits.train, &members[..]),
-        };
+        // Of the first part that has any.
+        let (dataset, members) = parts
+            .iter()
+            .map(|(images, members)| (*images, members.get(label).map_or(&[][..], |members| members)))
+            .find(|(_, members)| !members.is_empty())
+            .unwrap_or((&*splits.train, &[]));
         let block = layout.block(label);
         let count = members.len().to_string();
         let room = Place { width: block.width.saturating_sub(page::width_of(&count) + 2 * GAP), ..block };

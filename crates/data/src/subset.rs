@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::fingerprint::Fingerprint;
 use crate::{Dataset, Error, Image, ImageShape, ImageView, Rows};
 
 /// Some of the images of another data set, without copying them.
@@ -52,6 +53,10 @@ impl Dataset for Subset {
         self.whole.shape()
     }
 
+    fn stored_shape(&self, index: usize) -> Result<ImageShape, Error> {
+        self.whole.stored_shape(self.indices[index])
+    }
+
     fn classes(&self) -> &[String] {
         self.whole.classes()
     }
@@ -71,6 +76,13 @@ impl Dataset for Subset {
             start - run.len()..start
         })
         .collect()
+    }
+
+    fn fingerprint(&self) -> Result<String, Error> {
+        let mut fingerprint = Fingerprint::new("subset", self.classes());
+        fingerprint.bytes(self.whole.fingerprint()?.as_bytes());
+        self.indices.iter().for_each(|&index| fingerprint.number(index as u64));
+        Ok(fingerprint.finish())
     }
 
     fn encoded<'a>(&'a self, index: usize, buffer: &'a mut Vec<u8>) -> Result<Option<&'a [u8]>, Error> {

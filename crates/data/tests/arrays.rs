@@ -264,7 +264,7 @@ fn tar_files_are_read_in_their_order() {
     assert_eq!((splits.format, splits.train.classes()), (Format::Shards, &["0", "1", "2"].map(str::to_owned)[..]));
     assert_eq!((0..3).map(|index| splits.train.label(index)).collect::<Vec<_>>(), [0, 1, 2]);
     assert_eq!(splits.train.shards(), [0..2, 2..3]);
-    assert_eq!((splits.test.len(), splits.test.label(0)), (1, 1));
+    assert_eq!((splits.valid.len(), splits.valid.label(0), splits.test.len()), (1, 1, 0));
     let mut buffer = Image::empty();
     let mut whole = Image::empty();
     mp_data::decode::decode(&picture("baseline.jpg"), &mut whole).unwrap();
@@ -274,7 +274,7 @@ fn tar_files_are_read_in_their_order() {
     assert_eq!(opened(&root.path().join("s/x-train-000000.tar")).train.len(), 2);
     let split = [("train/0.tar", shard(&["0", "1"])), ("val/0.tar", shard(&["1"]))];
     let splits = opened(folder(&split).path());
-    assert_eq!((splits.train.len(), splits.test.len()), (2, 1));
+    assert_eq!((splits.train.len(), splits.valid.len(), splits.test.len()), (2, 1, 0));
 
     // A damaged picture is found when it is asked for, with its place.
     let members = [("a.jpg", b"\xff\xd8\xff no".to_vec()), ("a.cls", b"0".to_vec())];

@@ -83,6 +83,11 @@ fn shards() {
 }
 
 #[test]
+fn lists() {
+    replay("list", parsers::list);
+}
+
+#[test]
 fn packed_files() {
     replay("packed", parsers::packed);
 }

@@ -55,12 +55,13 @@ fn classes_are_the_sorted_folders_of_train() {
     let splits = opened(&root);
     assert_eq!(splits.format, Format::Folder);
     assert_eq!(
-        (splits.train.classes(), splits.test.classes()),
+        (splits.train.classes(), splits.valid.classes()),
         (&["a".to_owned(), "b".to_owned()][..], splits.train.classes())
     );
     assert_eq!((0..3).map(|index| splits.train.label(index)).collect::<Vec<_>>(), [0, 1, 1]);
-    assert_eq!((splits.train.len(), splits.test.len(), splits.test.label(0)), (3, 1, 1));
+    assert_eq!((splits.train.len(), splits.valid.len(), splits.valid.label(0)), (3, 1, 1));
     assert_eq!((splits.train.shape(), splits.train.channels()), (None, 3));
+    assert_eq!(splits.ignored.to_string(), "1 .txt");
     // Nothing is decoded to open it: the constants of ImageNet stand in.
     assert_eq!((splits.mean, splits.std), (vec![0.485, 0.456, 0.406], vec![0.229, 0.224, 0.225]));
 
@@ -71,24 +72,9 @@ fn classes_are_the_sorted_folders_of_train() {
     }
 }
 
-#[test]
-fn other_layouts_are_recognised() {
-    for (paths, counts) in [
-        // What an archive unpacks to, with other names for the splits.
-        (&["imagenette2-160/train/a/1.jpg", "imagenette2-160/valid/a/2.jpg"][..], (1, 1)),
-        (&["training/a/1.jpg", "testing/a/2.jpg"], (1, 1)),
-        // The first of val, valid, validation and test wins.
-        (&["train/a/1.jpg", "test/a/1.jpg", "test/a/2.jpg", "val/a/1.jpg"], (1, 1)),
-        (&["train/a/1.jpg", "test/1.jpg", "valid/a/1.jpg"], (1, 1)),
-        // One split, which needs a holdout.
-        (&["a/1.jpg", "a/2.jpg", "b/1.jpg"], (3, 0)),
-        (&["a/images/1.jpg", "b/images/1.jpg"], (2, 0)),
-        (&["train/a/1.jpg"], (1, 0)),
-    ] {
-        let splits = opened(&folder(paths));
-        assert_eq!((splits.train.len(), splits.test.len()), counts, "{paths:?}");
-        assert_eq!(splits.test.classes(), splits.train.classes());
-    }
+/// Images of the three splits.
+fn counts(splits: &Splits) -> [usize; 3] {
+    [splits.train.len(), splits.valid.len(), splits.test.len()]
 }
 
 #[test]
@@ -97,9 +83,11 @@ fn tiny_imagenet_has_a_list_of_labels() {
         folder(&["train/n1/images/a.JPEG", "train/n2/images/b.JPEG", "val/images/v0.JPEG", "val/images/v1.JPEG"]);
     let list = root.path().join("val/val_annotations.txt");
     fs::write(&list, "v1.JPEG\tn1\t0\t1\t2\t3\r\nv0.JPEG\tn2\t0\t1\t2\t3\n").unwrap();
+    ["test/images/t0.JPEG", "test/images/t1.JPEG"].iter().for_each(|path| add(&root, path));
     let splits = opened(&root);
-    assert_eq!((splits.train.len(), splits.test.len()), (2, 2));
-    assert_eq!([0, 1].map(|index| splits.test.label(index)), [1, 0]);
+    assert_eq!(counts(&splits), [2, 2, 0]);
+    assert_eq!([0, 1].map(|index| splits.valid.label(index)), [1, 0]);
+    assert_eq!(splits.ignored.to_string(), "test/ (2 pictures without labels)");
 
     for (text, expected) in [
         (
@@ -119,34 +107,8 @@ fn tiny_imagenet_has_a_list_of_labels() {
 }
 
 #[test]
-fn layouts_that_make_no_sense_are_refused() {
-    for (paths, expected) in [
-        (
-            &["train/a/1.jpg", "val/b/1.jpg"][..],
-            "DIR/val/b: expected a class that the training images have too, found a folder of another name",
-        ),
-        (
-            &["train/a/1.jpg", "val/1.jpg", "val/2.jpg"],
-            "DIR/val: expected a folder for each class, as in train, found 2 files side by side: move them into folders of \
-             their classes",
-        ),
-        (
-            &["train/a/1.jpg", "train/b/1.gif"],
-            "DIR/train/b: expected JPEG, PNG, WebP or BMP pictures (.jpg, .jpeg, .png, .webp, .bmp), found none",
-        ),
-        (
-            &["train/Cat/1.jpg", "train/cat/1.jpg", "train/dog/1.jpg"],
-            "DIR/train: expected classes that differ in more than upper and lower case, found `Cat` and `cat`: rename or \
-             merge them",
-        ),
-    ] {
-        assert_eq!(refusal(&folder(paths)), expected);
-    }
-}
-
-#[test]
 fn a_damaged_picture_is_named_when_it_is_read() {
-    let root = folder(&["a/cut.jpg", "a/empty.jpg", "a/gone.jpg", "a/page.jpg"]);
+    let root = folder(&["a/cut.jpg", "a/empty.jpg", "a/gone.jpg", "a/page.jpg", "b/1.jpg"]);
     let bytes = fs::read(picture("baseline.jpg")).unwrap();
     fs::write(root.path().join("a/cut.jpg"), &bytes[..bytes.len() - 20]).unwrap();
     fs::write(root.path().join("a/empty.jpg"), "").unwrap();
@@ -175,7 +137,7 @@ mod unix {
 
     #[test]
     fn any_name_of_a_file_is_read_and_shown_on_one_line() {
-        let root = folder(&["a/line\nbreak.jpg"]);
+        let root = folder(&["a/line\nbreak.jpg", "b/1.jpg"]);
         add(&root, Path::new("a").join(OsStr::from_bytes(b"caf\xe9.png")));
         let splits = opened(&root);
         for index in 0..2 {
@@ -192,10 +154,14 @@ mod unix {
     fn a_class_needs_a_name_that_can_be_printed() {
         let expected =
             "expected a class, named in UTF-8 without control characters, found another name: rename the folder";
-        assert_eq!(refusal(&folder(&["a\nb/1.jpg"])), format!("DIR/a\\nb: {expected}"));
-        let root = folder(&["a/1.jpg"]);
+        assert_eq!(refusal(&folder(&["a\nb/1.jpg", "c/1.jpg"])), format!("DIR/a\\nb: {expected}"));
+        let root = folder(&["a/1.jpg", "b/1.jpg"]);
         add(&root, Path::new(OsStr::from_bytes(b"caf\xe9/1.jpg")));
         assert_eq!(refusal(&root), format!("DIR/caf\\xe9: {expected}"));
+        for hidden in ["ca\u{202e}t", "\u{feff}cat", "c\u{2066}at"] {
+            let root = folder(&["dog/1.jpg", &format!("{hidden}/1.jpg")]);
+            assert_eq!(refusal(&root), format!("DIR/{}: {expected}", mp_data::Line(hidden)));
+        }
     }
 
     #[test]
@@ -217,7 +183,7 @@ mod unix {
 
     #[test]
     fn a_link_to_itself_is_an_error_of_the_system() {
-        let root = folder(&["train/a/1.jpg"]);
+        let root = folder(&["train/a/1.jpg", "train/c/1.jpg"]);
         symlink(root.path().join("train/b"), root.path().join("train/b")).unwrap();
         let found = refusal(&root);
         assert!(found.starts_with("cannot read DIR/train/b: Too many levels of symbolic links"), "{found}");
@@ -226,7 +192,7 @@ mod unix {
     /// Only where somebody else than root runs the tests: root may read everything.
     #[test]
     fn a_folder_that_must_not_be_read_is_named() {
-        let root = folder(&["train/a/1.jpg"]);
+        let root = folder(&["train/a/1.jpg", "train/b/1.jpg", "train/c/1.jpg"]);
         let locked = root.path().join("train/a");
         fs::set_permissions(&locked, fs::Permissions::from_mode(0o000)).unwrap();
         if locked.read_dir().is_ok() {
@@ -239,10 +205,35 @@ mod unix {
     }
 
     #[test]
-    fn a_pipe_is_not_waited_for() {
-        let root = folder(&["a/1.jpg"]);
-        let made = std::process::Command::new("mkfifo").arg(root.path().join("a/2.jpg")).status();
-        assert!(made.is_ok_and(|status| status.success()));
-        assert_eq!(opened(&root).train.len(), 1);
+    fn a_pipe_is_counted_and_not_waited_for() {
+        let root = folder(&["a/1.jpg", "b/1.jpg", "b/2.jpg"]);
+        let pipe = |path: &str| {
+            let made = std::process::Command::new("mkfifo").arg(root.path().join(path)).status();
+            assert!(made.is_ok_and(|status| status.success()));
+        };
+        pipe("a/2.jpg");
+        let splits = opened(&root);
+        assert_eq!((splits.train.len(), splits.ignored.to_string()), (3, "1 pipe or device".to_owned()));
+
+        // Put in the place of a picture after it was listed.
+        for (name, replace) in [
+            ("1.jpg", &(|path: &str| pipe(path)) as &dyn Fn(&str)),
+            ("2.jpg", &|path| fs::create_dir(root.path().join(path)).unwrap()),
+            ("2.jpg", &|path| symlink("/dev/zero", root.path().join(path)).unwrap()),
+        ] {
+            let path = format!("b/{name}");
+            let whole = root.path().join(&path);
+            if whole.is_dir() {
+                fs::remove_dir(&whole).unwrap()
+            } else {
+                fs::remove_file(&whole).unwrap()
+            }
+            replace(&path);
+            let index = if name == "1.jpg" { 1 } else { 2 };
+            let found = message(&splits.train.image(index, &mut Image::empty()).unwrap_err(), &root);
+            assert!(found.starts_with(&format!("cannot read DIR/b/{name}: it is a ")), "{found}");
+            assert!(found.ends_with(": expected a file"), "{found}");
+            assert!(splits.train.stored_shape(index).is_err());
+        }
     }
 }

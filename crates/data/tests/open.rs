@@ -134,9 +134,9 @@ fn faults_in_files_are_named_with_their_place() {
 #[test]
 fn a_folder_without_a_data_set_says_what_is_there() {
     let folder = tempfile::tempdir().unwrap();
-    let expected = "DIR: expected a folder of pictures for each class (also below train/ and val/), a packed file (.mpd), \
-                    tar files with KEY.jpg and KEY.cls, x_train.npy and y_train.npy or an .npz of such, or the files of \
-                    MNIST (train-images-idx3-ubyte[.gz], ...), CIFAR (data_batch_1[.bin], ...), SVHN (train_32x32.mat, ...) \
+    let expected = "DIR: expected a folder of pictures for each class (also below train/ and val/), a list of pictures (.csv) \
+                    with its pictures, a packed file (.mpd), tar files with KEY.jpg and KEY.cls, x_train.npy and y_train.npy \
+                    or an .npz of such, or the files of MNIST (train-images-idx3-ubyte[.gz], ...), CIFAR (data_batch_1[.bin], ...), SVHN (train_32x32.mat, ...) \
                     or STL-10 (train_X.bin, ...), found";
     assert_eq!(refusal(&folder), format!("{expected} no files"));
     ["a.png", "b.png", "c.png", "d.png"].iter().for_each(|name| fs::write(folder.path().join(name), "").unwrap());

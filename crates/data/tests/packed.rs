@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use mp_data::{Dataset, Error, Format, Image, ImageShape, ImageView, Images, Packing, Splits, open, pack};
+use mp_data::{Dataset, Error, Format, Ignored, Image, ImageShape, ImageView, Images, Packing, Splits, open, pack};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -18,15 +18,27 @@ fn images(labels: &[u32], pixels: Vec<u8>, shape: ImageShape) -> Arc<dyn Dataset
 }
 
 fn splits_of(train: Arc<dyn Dataset>, test: Arc<dyn Dataset>) -> Splits {
+    let valid = none_of(&train);
+    three_of(train, valid, test)
+}
+
+fn three_of(train: Arc<dyn Dataset>, valid: Arc<dyn Dataset>, test: Arc<dyn Dataset>) -> Splits {
     let channels = train.channels();
     Splits {
         name: "pets".to_owned(),
         format: Format::Folder,
         train,
+        valid,
         test,
         mean: vec![0.25; channels],
         std: vec![0.5; channels],
+        ignored: Ignored::default(),
     }
+}
+
+/// A split without images.
+fn none_of(whole: &Arc<dyn Dataset>) -> Arc<dyn Dataset> {
+    Arc::new(mp_data::Subset::new("none", Arc::clone(whole), vec![]).unwrap())
 }
 
 /// Two training images and a test image.
@@ -79,6 +91,7 @@ fn content(dataset: &dyn Dataset) -> Vec<(usize, ImageShape, Vec<u8>)> {
 #[track_caller]
 fn assert_same(left: &Splits, right: &Splits) {
     assert_eq!(content(&*left.train), content(&*right.train));
+    assert_eq!(content(&*left.valid), content(&*right.valid));
     assert_eq!(content(&*left.test), content(&*right.test));
     assert_eq!(left.train.classes(), right.train.classes());
     assert_eq!((&left.mean, &left.std), (&right.mean, &right.std));
@@ -136,9 +149,26 @@ fn pictures_of_all_sizes_become_squares() {
 
 #[test]
 fn one_split_stays_one_split() {
-    let only = splits_of(pets().train, Arc::new(mp_data::Subset::new("none", pets().train, vec![]).unwrap()));
+    let only = splits_of(pets().train, none_of(&pets().train));
     let (_folder, path) = packed(&only, Packing::Pixels);
-    assert_eq!((opened(&path).train.len(), opened(&path).test.len()), (2, 0));
+    assert_eq!((opened(&path).train.len(), opened(&path).valid.len(), opened(&path).test.len()), (2, 0, 0));
+}
+
+#[test]
+fn three_splits_stay_three_splits() {
+    let pixels = |count: u8, first: u8| (0..count * 18).map(|value| value ^ first).collect();
+    let [train, valid, test] = [(&[1, 0][..], 0), (&[0, 1, 1], 3), (&[1], 5)]
+        .map(|(labels, first)| images(labels, pixels(labels.len() as u8, first), SHAPE));
+    for splits in [three_of(train.clone(), valid.clone(), test), three_of(train.clone(), valid, none_of(&train))] {
+        let (_folder, path) = packed(&splits, Packing::Pixels);
+        assert_same(&opened(&path), &splits);
+        assert_eq!(fs::read(&path).unwrap()[8], 2);
+        assert_eq!(opened(&path).valid.name(), "pets.mpd/valid");
+    }
+    // Without validation images it is what it always was, so that earlier releases read it.
+    let (_folder, path) = packed(&pets(), Packing::Pixels);
+    assert_eq!(fs::read(&path).unwrap()[8], 1);
+    assert!(!String::from_utf8_lossy(&fs::read(&path).unwrap()[64..200]).contains("valid"));
 }
 
 #[test]
@@ -150,12 +180,13 @@ fn numpy_reads_the_same() {
     }
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/read_packed.py");
     let (_root, pictures) = pictures();
-    for (splits, packing) in [(&pets(), Packing::Pixels), (&pictures, Packing::Original)] {
+    let three = three_of(pets().train, pets().test, images(&[0, 0], (0..36).collect(), SHAPE));
+    for (splits, packing) in [(&pets(), Packing::Pixels), (&three, Packing::Pixels), (&pictures, Packing::Original)] {
         let (_folder, path) = packed(splits, packing);
         let output = Command::new(python).arg(&script).arg(&path).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let mut expected = format!("{} {}\n", splits.name, splits.train.classes().join(" "));
-        for split in [&splits.train, &splits.test] {
+        for split in [&splits.train, &splits.valid, &splits.test] {
             let labels: Vec<_> = (0..split.len()).map(|index| split.label(index)).collect();
             expected += &format!("{} {labels:?}", split.len());
             for (index, (_, _, pixels)) in content(&**split).into_iter().enumerate() {
@@ -196,7 +227,7 @@ fn every_fault_names_its_place() {
         (whole[..40].to_vec(), "byte 40: expected a header of 64 bytes, found the end"),
         (
             with(8, &[9]),
-            "byte 8: expected version 1 of the format: pack the images again, or use another release, found version 9",
+            "byte 8: expected version 1 to 2 of the format: pack the images again, or use another release, found version 9",
         ),
         (
             whole[..whole.len() - 1].to_vec(),

@@ -12,24 +12,24 @@ ENTRY = np.dtype([("offset", "<u8"), ("length", "<u4"), ("label", "<u4"), ("chec
 
 
 def read(path):
-    """Names, labels and images of both splits: an array [B, H, W, C], or the bytes of each picture."""
+    """Names, labels and images of the training, validation and test split: an array [B, H, W, C], or the bytes of each picture."""
     data = np.memmap(path, np.uint8, "r")
     header = data[:64].view(HEADER)[0]
-    assert (header["magic"], header["version"]) == (b"\x89MPD\r\n\x1a\n", 1)
+    assert header["magic"] == b"\x89MPD\r\n\x1a\n" and header["version"] in (1, 2)
     head = data[: header["data"]].copy()
     head[28:32] = 0
     assert zlib.crc32(head) == header["checksum"]
     meta = json.loads(data[64 : 64 + int(header["meta"])].tobytes())
     start = (64 + int(header["meta"]) + 7) // 8 * 8
-    count = int(header["train"] + header["test"])
+    train, test = int(header["train"]), int(header["train"] + header["test"])
+    count = test + meta.get("valid", 0)
     index = data[start : start + count * ENTRY.itemsize].view(ENTRY)
     if header["encoded"]:
         images = [data[e["offset"] : int(e["offset"]) + int(e["length"])].tobytes() for e in index]
     else:
         images = data[header["data"] :].reshape(count, *header["shape"])
     assert all(zlib.crc32(bytes(image) if header["encoded"] else image) == e["checksum"] for image, e in zip(images, index))
-    train = int(header["train"])
-    return meta, (index["label"][:train], images[:train]), (index["label"][train:], images[train:])
+    return meta, *((index["label"][part], images[part]) for part in (slice(train), slice(test, None), slice(train, test)))
 
 
 if __name__ == "__main__":

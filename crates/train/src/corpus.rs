@@ -1,25 +1,37 @@
 //! The images that a recipe trains and validates on.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use mp_data::{
-    Dataset, Holdout, ImageShape, Loader, LoaderConfig, Sampler, Splits, Subset, Transform, centred, holdout,
-    stratified_holdout,
+    Dataset, Format, Ignored, ImageShape, Line, Loader, LoaderConfig, Sampler, Sizes, Splits, Subset, Transform,
+    centred, holdout, stratified_holdout,
 };
 
 use crate::checkpoint::Identity;
 use crate::recipe::Recipe;
+use crate::summary::ValidSplit;
 use crate::{Error, machine};
 
-/// Training and validation images, and how both are normalised.
+/// Classes that are named where a line says what a data set holds.
+const NAMED: usize = 5;
+
+/// The images of a recipe, and how they are normalised.
 pub struct Corpus {
     /// What is learnt from.
     pub train: Arc<dyn Dataset>,
     /// What the model is judged by.
     pub valid: Arc<dyn Dataset>,
-    /// What the whole run is judged by; the validation images where none are held out.
+    /// Which of the data set's images these are.
+    pub valid_split: ValidSplit,
+    /// The test images of the data set, by which the whole run may be judged; none where it has none.
     pub test: Arc<dyn Dataset>,
+    /// How the files are written.
+    format: Format,
+    /// The validation images of the data set where held-out training images stand for them.
+    unused: usize,
+    ignored: Ignored,
     /// Of the images that the network sees.
     shape: ImageShape,
     mean: Vec<f32>,
@@ -29,23 +41,33 @@ pub struct Corpus {
 impl Corpus {
     /// Opens the data of a recipe. `cache` is the folder of downloaded data sets.
     ///
-    /// With `data.holdout`, as many training images, drawn by the seed, are the validation split; without it the test
-    /// split is. `data.limit` then keeps that many training images,
-    /// evenly spaced over all: folders come class by class. Images are brought to `data.size`, where it is
-    /// given, and normalised by `data.mean` and `data.std` or, without these, by those of the data set.
+    /// With `data.holdout`, so many training images, drawn by the seed, are the validation split; without it the validation
+    /// images of the data set are or, as with the classic benchmarks, its test images where it has no others. `data.limit` then
+    /// keeps that many training images, evenly spaced over all: folders come class by class. Images are brought to `data.size` or,
+    /// where it is not given, to the size that all have, and normalised by `data.mean` and `data.std` or, without these, by
+    /// those of the data set.
     ///
     /// # Errors
-    /// Data that is missing or broken; a holdout that leaves nothing; [`Error::NoImages`]; without `data.size`,
-    /// [`Error::NotSquare`] and [`Error::NoSize`]; [`Error::Invalid`] for statistics of another number of channels.
+    /// Data that is missing or broken; a holdout that leaves nothing; [`Error::NoImages`], [`Error::OneClass`],
+    /// [`Error::NoValidation`]; without `data.size`, [`Error::NotSquare`] and [`Error::NoSize`]; [`Error::Invalid`] for
+    /// statistics of another number of channels.
     pub fn open(recipe: &Recipe, cache: &Path) -> Result<Self, Error> {
-        let Splits { train, test, mean, std, .. } = mp_data::open(&recipe.data.name, cache)?;
-        let (train, valid) = match recipe.data.holdout {
-            0 => (train, Arc::clone(&test)),
-            count => {
-                let split = if recipe.data.stratify { stratified_holdout } else { holdout };
-                let (left, held) = split(train, Holdout::Count(count), recipe.train.seed)?;
-                (Arc::new(left) as Arc<dyn Dataset>, Arc::new(held) as Arc<dyn Dataset>)
-            }
+        let Splits { format, train, valid, test, mean, std, ignored, .. } = mp_data::open(&recipe.data.name, cache)?;
+        let data = recipe.data.name.clone();
+        if let [class] = train.classes() {
+            return Err(Error::OneClass { data, class: Line(class).to_string() });
+        }
+        let unused = if recipe.data.holdout.is_none() { 0 } else { valid.len() };
+        let (train, valid, valid_split) = if !recipe.data.holdout.is_none() {
+            let split = if recipe.data.stratify { stratified_holdout } else { holdout };
+            let (left, held) = split(train, recipe.data.holdout, recipe.train.seed)?;
+            (Arc::new(left) as Arc<dyn Dataset>, Arc::new(held) as Arc<dyn Dataset>, ValidSplit::Holdout)
+        } else if !valid.is_empty() {
+            (train, valid, ValidSplit::Valid)
+        } else if !test.is_empty() {
+            (train, Arc::clone(&test), ValidSplit::Test)
+        } else {
+            return Err(Error::NoValidation { data });
         };
         let train = match recipe.data.limit {
             limit if limit == 0 || limit >= train.len() => train,
@@ -53,9 +75,9 @@ impl Corpus {
                 as Arc<dyn Dataset>,
         };
         if train.is_empty() || valid.is_empty() {
-            return Err(Error::NoImages { what: recipe.data.name.clone() });
+            return Err(Error::NoImages { what: data });
         }
-        let shape = shape(&*train, recipe)?;
+        let shape = shape(&[&*train, &*valid, &*test], recipe)?;
         let (mean, std) = match &recipe.data {
             data if data.mean.is_empty() => (mean, std),
             data => (data.mean.clone(), data.std.clone()),
@@ -64,7 +86,47 @@ impl Corpus {
             let expected = format!("{} numbers, one per channel", shape.channels);
             return Err(Error::Invalid { key: "data.mean", value: format!("{mean:?}"), expected });
         }
-        Ok(Self { train, valid, test, shape, mean, std })
+        Ok(Self { train, valid, valid_split, test, format, unused, ignored, shape, mean, std })
+    }
+
+    /// What was understood, in a line or two: format, classes, images of each split, what validates, what is not used.
+    pub fn description(&self, data: &str) -> String {
+        let classes = self.train.classes();
+        let names: Vec<_> = classes.iter().take(NAMED).map(|class| Line(class).to_string()).collect();
+        let more = if classes.len() > NAMED { ", ..." } else { "" };
+        let valid = self.valid.len();
+        let validation = match self.valid_split {
+            ValidSplit::Holdout => format!("{valid} of them held out for validation"),
+            ValidSplit::Valid => format!("{valid} validation images"),
+            ValidSplit::Test => format!("validated on the {valid} test images"),
+        };
+        let train = match self.valid_split {
+            ValidSplit::Holdout => self.train.len() + valid,
+            _ => self.train.len(),
+        };
+        let test = match self.test.len() {
+            0 => ", no test images".to_owned(),
+            _ if self.valid_split == ValidSplit::Test => String::new(),
+            test => format!(", {test} test images"),
+        };
+        let mut text = format!(
+            "{}: {}, {} classes ({}{more}), {train} training images, {validation}{test}",
+            Line(data),
+            self.format,
+            classes.len(),
+            names.join(", "),
+        );
+        let mut left = Vec::new();
+        if self.unused > 0 {
+            left.push(format!("{} validation images, in whose place data.holdout stands", self.unused));
+        }
+        if !self.ignored.is_empty() {
+            left.push(self.ignored.to_string());
+        }
+        if !left.is_empty() {
+            text += &format!("\nnot used: {}", left.join(", "));
+        }
+        text
     }
 
     /// The size of the images that the network sees.
@@ -88,15 +150,18 @@ impl Corpus {
     /// Fails unless a network of `identity` can be judged by these images.
     ///
     /// # Errors
-    /// [`Error::OtherData`] where channels, size or classes differ.
+    /// [`Error::OtherData`] where channels or size differ, [`Error::OtherClasses`] with the classes that do.
     pub fn ensure_fits(&self, identity: &Identity, recipe: &Recipe) -> Result<(), Error> {
         let here = self.identity(recipe);
-        let describe = |of: &Identity| format!("{0}x{0}x{1}, {2} classes", of.size, of.channels, of.classes.len());
-        if (here.size, here.channels, &here.classes) == (identity.size, identity.channels, &identity.classes) {
-            return Ok(());
+        let data = recipe.data.name.clone();
+        if (here.size, here.channels) != (identity.size, identity.channels) {
+            let describe = |of: &Identity| format!("{0}x{0}x{1}", of.size, of.channels);
+            return Err(Error::OtherData { data, found: describe(&here), expected: describe(identity) });
         }
-        let (found, expected) = (describe(&here), describe(identity));
-        Err(Error::OtherData { data: recipe.data.name.clone(), found, expected })
+        match difference(&here.classes, &identity.classes) {
+            None => Ok(()),
+            Some(difference) => Err(Error::OtherClasses { data, difference }),
+        }
     }
 
     /// Shuffled, augmented batches of the training images. A last part of a batch is dropped where there is a whole one:
@@ -126,8 +191,11 @@ impl Corpus {
     /// The test images in their order, unchanged.
     ///
     /// # Errors
-    /// As [`Loader::new`].
+    /// [`Error::NoTest`] where the data set has none; as [`Loader::new`].
     pub fn test_loader(&self, recipe: &Recipe) -> Result<Loader, Error> {
+        if self.test.is_empty() {
+            return Err(Error::NoTest { data: recipe.data.name.clone(), valid: self.valid_split });
+        }
         self.plain_loader(&self.test, recipe)
     }
 
@@ -155,9 +223,9 @@ impl Corpus {
         centred(size, ratio)
     }
 
-    /// The size that training images are brought to; `None` where they have it.
+    /// The size that training images are brought to; `None` where they are known to have it.
     fn resized(&self, recipe: &Recipe) -> Option<usize> {
-        (recipe.data.size > 0).then_some(self.shape.height)
+        (recipe.data.size > 0 || self.train.shape().is_none()).then_some(self.shape.height)
     }
 
     fn loader_config(&self, recipe: &Recipe) -> LoaderConfig {
@@ -178,14 +246,46 @@ impl Corpus {
 }
 
 /// The size of the images that the network sees: `data.size`, or that of all images.
-fn shape(train: &dyn Dataset, recipe: &Recipe) -> Result<ImageShape, Error> {
-    let (data, channels) = (recipe.data.name.clone(), train.channels());
-    match (recipe.data.size, train.shape()) {
-        (0, None) => Err(Error::NoSize { data }),
-        (0, Some(ImageShape { height, width, .. })) if height != width => Err(Error::NotSquare { data, height, width }),
-        (0, Some(shape)) => Ok(shape),
-        (size, _) => Ok(ImageShape { channels, height: size, width: size }),
+fn shape(parts: &[&dyn Dataset; 3], recipe: &Recipe) -> Result<ImageShape, Error> {
+    let (data, channels) = (recipe.data.name.clone(), parts[0].channels());
+    if recipe.data.size > 0 {
+        return Ok(ImageShape { channels, height: recipe.data.size, width: recipe.data.size });
     }
+    let found = match parts[0].shape() {
+        Some(shape) => Sizes::One(shape),
+        None => Sizes::of(parts),
+    };
+    match found {
+        Sizes::One(ImageShape { height, width, .. }) if height != width => {
+            Err(Error::NotSquare { data, height, width })
+        }
+        Sizes::One(shape) => Ok(shape),
+        Sizes::Several(one, other) => {
+            let of = |shape: ImageShape| format!("{}x{}", shape.height, shape.width);
+            Err(Error::NoSize { data, found: format!("of several sizes ({}, {}, ...)", of(one), of(other)) })
+        }
+        Sizes::Unknown => Err(Error::NoSize { data, found: "that cannot be read".to_owned() }),
+    }
+}
+
+/// Which classes are here and not there, and the other way round; `None` where all are the same, in the same order.
+fn difference(here: &[String], there: &[String]) -> Option<String> {
+    if here == there {
+        return None;
+    }
+    let list = |of: &[String], but: &[String]| -> Option<String> {
+        let known: HashSet<&String> = but.iter().collect();
+        let only: Vec<_> = of.iter().filter(|class| !known.contains(class)).collect();
+        let names: Vec<_> = only.iter().take(NAMED).map(|class| format!("`{}`", Line(class))).collect();
+        let more = if only.len() > NAMED { format!(" and {} more", only.len() - NAMED) } else { String::new() };
+        (!only.is_empty()).then(|| names.join(", ") + &more)
+    };
+    Some(match (list(here, there), list(there, here)) {
+        (Some(new), Some(gone)) => format!("{new} in place of {gone}"),
+        (Some(new), None) => format!("{new} beside the {} it knows", there.len()),
+        (None, Some(gone)) => format!("no {gone}"),
+        (None, None) => "the same ones in another order".to_owned(),
+    })
 }
 
 /// `count` of `total` positions, evenly spaced.
@@ -201,6 +301,20 @@ fn size_of(images: &dyn Dataset) -> Option<(usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn classes_that_differ_are_named() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let difference = |here: &[&str], there: &[&str]| difference(&names(here), &names(there));
+        assert_eq!(difference(&["cat", "dog"], &["cat", "dog"]), None);
+        assert_eq!(difference(&["cat", "wolf"], &["cat", "dog"]).unwrap(), "`wolf` in place of `dog`");
+        assert_eq!(difference(&["cat", "dog", "eel"], &["cat", "dog"]).unwrap(), "`eel` beside the 2 it knows");
+        assert_eq!(difference(&["dog"], &["cat", "dog"]).unwrap(), "no `cat`");
+        assert_eq!(difference(&["dog", "cat"], &["cat", "dog"]).unwrap(), "the same ones in another order");
+        let many: Vec<String> = (0..9).map(|class| format!("c{class}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert_eq!(difference(&["a"], &many).unwrap(), "`a` in place of `c0`, `c1`, `c2`, `c3`, `c4` and 4 more");
+    }
 
     #[test]
     fn a_limit_leaves_no_class_out() {

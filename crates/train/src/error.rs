@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::summary::ValidSplit;
+
 /// What can go wrong between a recipe and a finished run; every message is one line.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -114,6 +116,40 @@ pub enum Error {
         /// The data set, or whatever should have held them.
         what: String,
     },
+    /// There is nothing to choose between.
+    #[error("{data}: a single class, `{class}`: expected two or more, of which something can be learnt")]
+    OneClass {
+        /// The data set.
+        data: String,
+        /// Its class.
+        class: String,
+    },
+    /// Nothing says by which images a model should be judged while it trains.
+    #[error(
+        "{data}: training images only, nothing to validate on: set some of them aside with data.holdout = 0.1 (a tenth), or add a folder or file of validation images (val)"
+    )]
+    NoValidation {
+        /// The data set.
+        data: String,
+    },
+    /// The test images of a data set that has none were asked for.
+    #[error(
+        "{data}: no test images, expected a split called test; the run was validated on its {valid} images: --split valid"
+    )]
+    NoTest {
+        /// The data set.
+        data: String,
+        /// What there is instead.
+        valid: ValidSplit,
+    },
+    /// The classes are not those that a network was trained on.
+    #[error("{data}: other classes than the network was trained on: {difference}")]
+    OtherClasses {
+        /// The data set.
+        data: String,
+        /// Which.
+        difference: String,
+    },
     /// The data set is not the one that a network was trained on.
     #[error("{data}: images of {found}, expected the {expected} that the checkpoint was trained on")]
     OtherData {
@@ -137,10 +173,12 @@ pub enum Error {
         width: usize,
     },
     /// The images differ in size, and nothing says to which size they should be brought.
-    #[error("{data}: images of several sizes, expected one: set data.size to the side they should have, such as 112")]
+    #[error("{data}: images {found}, expected one size: set data.size to the side they should have, such as 112")]
     NoSize {
         /// The data set.
         data: String,
+        /// Two of the sizes.
+        found: String,
     },
     /// bfloat16 autocast is not there for this device.
     #[error("train.precision is bf16, expected fp32 on {device}: autocast to bfloat16 is for the CPU")]

@@ -16,6 +16,7 @@ use crate::images::to_device;
 use crate::learner::{correct, forward};
 use crate::recipe::Precision;
 use crate::run_folder::RunFolder;
+use crate::summary::ValidSplit;
 use crate::trained::{Trained, Which};
 
 /// Which images a network is judged by.
@@ -113,19 +114,21 @@ fn whole(batch: &Batch, device: Device) -> Option<Tensor> {
     Some(Tensor::from_slice(&places.map(|place| place as i64).collect::<Vec<_>>()).to_device(device))
 }
 
-/// Evaluates a checkpoint of a run on images of the run's data set; `cache` is the folder of downloaded data sets.
+/// Evaluates a checkpoint of a run on images of the run's data set, and says which they are; `cache` is the folder of downloaded
+/// data sets.
 ///
 /// # Errors
 /// As [`Trained::of_run`] and [`evaluate`]; data that is missing, or of other classes than the run's.
-pub fn of_run(folder: &RunFolder, which: Which, split: Split, cache: &Path) -> Result<Evaluation, Error> {
+pub fn of_run(folder: &RunFolder, which: Which, split: Split, cache: &Path) -> Result<(ValidSplit, Evaluation), Error> {
     let recipe = folder.recipe()?;
     let trained = Trained::of_run(folder, which)?;
     let corpus = Corpus::open(&recipe, cache)?;
     corpus.ensure_fits(&trained.identity, &recipe)?;
-    let loader = match split {
-        Split::Valid => corpus.valid_loader(&recipe)?,
-        Split::Test => corpus.test_loader(&recipe)?,
+    let (images, loader) = match split {
+        Split::Valid => (corpus.valid_split, corpus.valid_loader(&recipe)?),
+        Split::Test => (ValidSplit::Test, corpus.test_loader(&recipe)?),
     };
     let (classes, device) = (trained.identity.classes.len(), trained.device());
-    evaluate(&trained.model, &loader, classes, recipe.train.precision, device, &AtomicBool::new(false))
+    let found = evaluate(&trained.model, &loader, classes, recipe.train.precision, device, &AtomicBool::new(false))?;
+    Ok((images, found))
 }

@@ -20,6 +20,8 @@ pub struct Position {
 /// One thing that happened.
 #[derive(Debug)]
 pub enum Event<'a> {
+    /// What was understood of the data, in a line or two.
+    Data(&'a str),
     /// The loop begins, or goes on from a checkpoint.
     Start {
         /// Where it begins.

@@ -29,6 +29,7 @@ pub struct Lines {
 impl Observer for Lines {
     fn observe(&mut self, event: &Event<'_>) -> Result<(), Error> {
         match event {
+            Event::Data(text) => line(text),
             Event::Start { position, epochs, steps_per_epoch } => {
                 self.length = Length { epochs: *epochs, steps_per_epoch: *steps_per_epoch };
                 if position.step > 0 {
@@ -80,6 +81,7 @@ impl Default for Bar {
 impl Observer for Bar {
     fn observe(&mut self, event: &Event<'_>) -> Result<(), Error> {
         match event {
+            Event::Data(text) => self.bar.println(text),
             Event::Start { position, epochs, steps_per_epoch } => {
                 self.length = Length { epochs: *epochs, steps_per_epoch: *steps_per_epoch };
                 if position.step > 0 {

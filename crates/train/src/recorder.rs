@@ -39,7 +39,7 @@ impl Observer for Recorder {
                 let values = values.map(|(name, value)| (name.to_owned(), value.into()));
                 self.log.event("start", *position, Map::from_iter(values))
             }
-            Event::Step(_) => Ok(()),
+            Event::Data(_) | Event::Step(_) => Ok(()),
             Event::Interval(interval) => self.log.event("step", interval.position, of_interval(interval)),
             Event::Epoch(epoch) => {
                 if !epoch.valid.layers.is_empty() {

@@ -13,7 +13,7 @@ use crate::observer::{Event, Observer};
 use crate::recipe::Recipe;
 use crate::recorder::Recorder;
 use crate::run_folder::RunFolder;
-use crate::summary::{Summary, ValidSplit};
+use crate::summary::Summary;
 use crate::trainer::{Ended, Surroundings, Trainer};
 use crate::tune::{self, Tuning};
 use crate::{Error, machine};
@@ -72,6 +72,7 @@ pub fn train(
     if start == Start::Resume {
         trainer.resume(&checkpoints)?;
     }
+    progress.observe(&Event::Data(&corpus.description(&recipe.data.name)))?;
     let cost = trainer.learner().cost();
     let recorder = Recorder::new(&folder, trainer.position(), corpus.train.classes())?;
     let mut observers = Both { recorder, progress };
@@ -133,7 +134,7 @@ fn summarise(
     Some(Summary {
         model: recipe.model.name.clone(),
         data: recipe.data.name.clone(),
-        valid_split: if recipe.data.holdout == 0 { ValidSplit::Test } else { ValidSplit::Holdout },
+        valid_split: corpus.valid_split,
         train_images: corpus.train.len(),
         valid_images: corpus.valid.len(),
         parameters: cost.parameters,

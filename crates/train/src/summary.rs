@@ -76,8 +76,20 @@ pub struct Summary {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ValidSplit {
-    /// The test images: `data.holdout` is 0.
+    /// The test images of the data set: it has no validation images, and none are kept aside.
     Test,
-    /// Training images kept aside.
+    /// The validation images of the data set.
+    Valid,
+    /// Training images kept aside: `data.holdout`.
     Holdout,
+}
+
+impl std::fmt::Display for ValidSplit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Test => "test",
+            Self::Valid => "valid",
+            Self::Holdout => "holdout",
+        })
+    }
 }

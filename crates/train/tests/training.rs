@@ -68,7 +68,7 @@ fn a_small_network_learns_digits_and_the_summary_says_so() {
 fn evaluating_a_checkpoint_gives_what_training_reported() {
     let (_root, folder) = trained(&["data.holdout=200", "optimiser.lr=0.01"]);
     let summary = folder.summary().unwrap().unwrap();
-    let evaluate = |which, split| of_run(&folder, which, split, Path::new(NO_CACHE)).unwrap();
+    let evaluate = |which, split| of_run(&folder, which, split, Path::new(NO_CACHE)).unwrap().1;
 
     let last = evaluate(Which::Last, Split::Valid);
     assert_eq!((last.images, last.accuracy(), last.loss), (200, summary.valid_accuracy_last, summary.valid_loss_last));

@@ -3,7 +3,6 @@
 //!
 //! Layouts: <https://www.cs.toronto.edu/~kriz/cifar.html>, "Binary version" and "Python / Matlab versions".
 
-use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
@@ -12,7 +11,7 @@ use flate2::bufread::MultiGzDecoder;
 use super::pickle::Pickle;
 use super::{Raw, malformed, planes};
 use crate::error::Line;
-use crate::{Error, ImageShape};
+use crate::{Error, ImageShape, file};
 
 const SHAPE: ImageShape = ImageShape { channels: 3, height: 32, width: 32 };
 
@@ -99,7 +98,7 @@ fn nothing() -> Raw {
 pub(crate) fn read(paths: &[PathBuf], layout: Layout, version: Version) -> Result<Raw, Error> {
     let mut raw = nothing();
     for path in paths {
-        let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+        let bytes = file::read(path).map_err(Error::io("read", path))?;
         add(path, &bytes, layout, version, &mut raw)?;
     }
     Ok(raw)
@@ -114,7 +113,7 @@ fn add(path: &Path, bytes: &[u8], layout: Layout, version: Version, raw: &mut Ra
 
 /// Reads both splits out of an official `.tar.gz`, of either version, without unpacking it to the disk.
 pub(crate) fn read_archive(path: &Path, layout: Layout, version: Version) -> Result<(Raw, Raw), Error> {
-    let file = File::open(path).map_err(Error::io("read", path))?;
+    let file = file::open(path).map_err(Error::io("read", path))?;
     archive(path, BufReader::with_capacity(1 << 16, file), layout, version)
 }
 
@@ -150,7 +149,7 @@ fn archive(path: &Path, bytes: impl std::io::BufRead, layout: Layout, version: V
 
 /// Which data set an archive holds, told from the first of its files that belongs to one; `None` if there is none.
 pub(crate) fn identify(path: &Path) -> Result<Option<(Layout, Version)>, Error> {
-    let file = File::open(path).map_err(Error::io("read", path))?;
+    let file = file::open(path).map_err(Error::io("read", path))?;
     let broken = |error: std::io::Error| malformed(path, 0, "an intact .tar.gz of at most 1 GiB", error);
     let mut archive =
         tar::Archive::new(MultiGzDecoder::new(BufReader::with_capacity(1 << 16, file)).take(MOST_UNPACKED));

@@ -2,7 +2,6 @@
 //!
 //! Layout: <http://yann.lecun.com/exdb/mnist/>, "file formats". Files may be compressed with gzip, whatever their name.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use std::path::Path;
 
@@ -10,7 +9,7 @@ use flate2::bufread::MultiGzDecoder;
 
 use super::{Raw, malformed};
 use crate::error::Line;
-use crate::{Error, ImageShape};
+use crate::{Error, ImageShape, file};
 
 /// Deflate cannot expand a byte to more than this many (zlib manual, "Maximum expansion factor").
 const MOST_EXPANSION: u64 = 1032;
@@ -56,7 +55,7 @@ struct Content<R> {
 
 fn open(path: &Path) -> Result<Content<Box<dyn Read>>, Error> {
     let read = || Error::io("read", path);
-    let file = File::open(path).map_err(read())?;
+    let file = file::open(path).map_err(read())?;
     let size = file.metadata().map_err(read())?.len();
     let mut file = BufReader::with_capacity(1 << 16, file);
     let compressed = file.fill_buf().map_err(read())?.starts_with(&[0x1f, 0x8b]);

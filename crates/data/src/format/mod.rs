@@ -1,8 +1,12 @@
 //! The file formats: each turns bytes into labels and `[B, H, W, C]` pixels, or says exactly what is wrong with them.
 
+pub(crate) mod annotated;
 pub(crate) mod cifar;
+pub(crate) mod class_folders;
 pub(crate) mod digits;
 pub(crate) mod idx;
+pub(crate) mod listing;
+pub(crate) mod lists;
 pub(crate) mod map;
 pub(crate) mod numpy;
 pub(crate) mod packed;
@@ -30,7 +34,7 @@ pub enum Format {
     Cifar10,
     /// CIFAR-100: two files, binary or Python pickles, or the official archive of either.
     Cifar100,
-    /// A folder of JPEG, PNG, WebP or BMP files for each class.
+    /// JPEG, PNG, WebP or BMP files: in a folder for each class, or with a list of their classes.
     Folder,
     /// Tar files with `key.jpg` and `key.cls`, as WebDataset writes them.
     Shards,

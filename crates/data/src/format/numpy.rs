@@ -2,22 +2,23 @@
 //!
 //! Layout: NumPy Enhancement Proposal 1, "A simple file format for NumPy arrays".
 
-use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use zip::ZipArchive;
 
-use super::{Raw, malformed};
-use crate::error::Line;
-use crate::{Error, ImageShape};
+use super::malformed;
+use crate::error::{Line, is_printable};
+use crate::ignored::Ignored;
+use crate::parts::Parts;
+use crate::{Error, ImageShape, file};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 /// No header of an array that is of use is longer.
 const LONGEST_HEADER: u64 = 4096;
 
 /// What images and labels may be called, in lower case; the first pair that is there is taken.
-pub(crate) const TRAIN: [[&str; 2]; 6] = [
+const TRAIN: [[&str; 2]; 6] = [
     ["x_train", "y_train"],
     ["train_images", "train_labels"],
     ["train_x", "train_y"],
@@ -25,45 +26,83 @@ pub(crate) const TRAIN: [[&str; 2]; 6] = [
     ["x", "y"],
     ["data", "labels"],
 ];
-/// The same for the test images.
-pub(crate) const TEST: [[&str; 2]; 8] = [
+/// The same for the validation images.
+const VALID: [[&str; 2]; 5] = [
     ["x_val", "y_val"],
     ["val_images", "val_labels"],
     ["val_x", "val_y"],
     ["x_valid", "y_valid"],
     ["valid_images", "valid_labels"],
-    ["x_test", "y_test"],
-    ["test_images", "test_labels"],
-    ["test_x", "test_y"],
 ];
+/// The same for the test images.
+const TEST: [[&str; 2]; 3] = [["x_test", "y_test"], ["test_images", "test_labels"], ["test_x", "test_y"]];
 
-/// The pair that is among `names`, in their own spelling.
-pub(crate) fn pair<'a>(pairs: &[[&str; 2]], names: &[&'a str]) -> Option<[&'a str; 2]> {
+/// The pairs of images and labels among `names`, in their own spelling; `None` without those of training images.
+pub(crate) fn pairs<'a>(names: &[&'a str]) -> Option<Parts<[&'a str; 2]>> {
     let find = |wanted: &str| names.iter().copied().find(|name| name.eq_ignore_ascii_case(wanted));
-    pairs.iter().find_map(|[images, labels]| Some([find(images)?, find(labels)?]))
+    let pair = |pairs: &[[&str; 2]]| pairs.iter().find_map(|[images, labels]| Some([find(images)?, find(labels)?]));
+    Parts::of([pair(&TRAIN), pair(&VALID), pair(&TEST)])
+}
+
+/// The images and labels of one split.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Arrays {
+    pub(crate) shape: ImageShape,
+    pub(crate) pixels: Vec<u8>,
+    pub(crate) labels: Labels,
+    /// Where images and labels stand, for messages.
+    pub(crate) places: [PathBuf; 2],
+}
+
+/// The class of each image.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Labels {
+    Numbers(Vec<u32>),
+    Names(Vec<String>),
+}
+
+impl Labels {
+    fn len(&self) -> usize {
+        match self {
+            Self::Numbers(labels) => labels.len(),
+            Self::Names(labels) => labels.len(),
+        }
+    }
 }
 
 /// Reads two `.npy` files.
-pub(crate) fn read_pair(images: &Path, labels: &Path) -> Result<Raw, Error> {
+pub(crate) fn read_pair(images: &Path, labels: &Path) -> Result<Arrays, Error> {
     let open = |path: &Path| {
-        let file = File::open(path).map_err(Error::io("read", path))?;
+        let file = file::open(path).map_err(Error::io("read", path))?;
         Array::read(path, &mut BufReader::with_capacity(1 << 16, file))
     };
     assemble((images, open(images)?), (labels, open(labels)?))
 }
 
-/// Reads both splits of an `.npz` archive.
-pub(crate) fn read_archive(path: &Path) -> Result<(Raw, Option<Raw>), Error> {
-    let file = File::open(path).map_err(Error::io("read", path))?;
-    archive(path, BufReader::with_capacity(1 << 16, file))
+/// Reads all splits of an `.npz` archive; what else is in it is named in `ignored`.
+pub(crate) fn read_archive(path: &Path, ignored: &mut Ignored) -> Result<Parts<Arrays>, Error> {
+    let file = file::open(path).map_err(Error::io("read", path))?;
+    archive(path, BufReader::with_capacity(1 << 16, file), ignored)
 }
 
-fn archive(path: &Path, bytes: impl Read + Seek) -> Result<(Raw, Option<Raw>), Error> {
+fn archive(path: &Path, bytes: impl Read + Seek, ignored: &mut Ignored) -> Result<Parts<Arrays>, Error> {
     let damaged = |error: &dyn std::fmt::Display| malformed(path, 0, "an intact zip archive", error);
     let mut zip = ZipArchive::new(bytes).map_err(|error| damaged(&error))?;
     let members: Vec<String> = zip.file_names().filter_map(|name| Some(name.ok()?.into_owned())).collect();
     let names: Vec<&str> = members.iter().filter_map(|name| name.strip_suffix(".npy")).collect();
-    let mut read = |pair: [&str; 2]| {
+    let Some(pairs) = pairs(&names) else {
+        let expected = TRAIN.map(|[images, labels]| format!("{images} and {labels}")).join(", ");
+        let found = if names.is_empty() { "no arrays".to_owned() } else { Line(&names.join(", ")).to_string() };
+        return Err(malformed(path, 0, format!("arrays called {expected}"), found));
+    };
+    let used: Vec<&str> = pairs.iter().flat_map(|(_, pair)| *pair).collect();
+    let others = members.iter().map(|name| name.strip_suffix(".npy").unwrap_or(name));
+    let others: Vec<_> = others.filter(|name| !used.contains(name)).map(|name| Line(name).to_string()).collect();
+    if !others.is_empty() {
+        let file = Line(path.file_name().unwrap_or_default()).to_string();
+        ignored.part(format!("{} in {file}", others.join(", ")));
+    }
+    pairs.try_map(|_, pair| {
         let [images, labels] = pair.map(|name| {
             // Named in messages as a file of the archive.
             let place = PathBuf::from(format!("{}/{name}.npy", Line(path)));
@@ -72,14 +111,7 @@ fn archive(path: &Path, bytes: impl Read + Seek) -> Result<(Raw, Option<Raw>), E
         });
         let ((images, image_place), (labels, label_place)) = (images?, labels?);
         assemble((&image_place, images), (&label_place, labels))
-    };
-    let Some(train) = pair(&TRAIN, &names) else {
-        let pairs = TRAIN.map(|[images, labels]| format!("{images} and {labels}")).join(", ");
-        let found = if names.is_empty() { "no arrays".to_owned() } else { Line(&names.join(", ")).to_string() };
-        return Err(malformed(path, 0, format!("arrays called {pairs}"), found));
-    };
-    let train = read(train)?;
-    Ok((train, pair(&TEST, &names).map(read).transpose()?))
+    })
 }
 
 /// An array as it is stored.
@@ -129,8 +161,13 @@ impl Array {
             let found = Line(text.trim()).to_string();
             malformed(path, 8 + width, "a header with descr, fortran_order and shape of a plain array", found)
         })?;
-        // The last digits of the type are the size of an element.
+        if descr.starts_with("|O") {
+            let expected = "numbers or text: save labels as numbers, or as text with .astype(str)";
+            return Err(malformed(path, 8 + width, expected, "Python objects (dtype=object)"));
+        }
+        // The last digits of the type are the size of an element, in characters of four bytes where it is text.
         let size: Option<u64> = descr.get(2..).and_then(|digits| digits.parse().ok());
+        let size = size.and_then(|size| if descr[1..].starts_with('U') { size.checked_mul(4) } else { Some(size) });
         let total = shape.iter().try_fold(size.unwrap_or(0), |total, &size| total.checked_mul(size as u64));
         let total = total.filter(|&total| total > 0 && total < u64::MAX).ok_or_else(|| {
             malformed(path, 8 + width, "at least one element of a known size", format!("{shape:?} of {descr}"))
@@ -180,15 +217,39 @@ impl Array {
         Ok((count, shape, pixels))
     }
 
-    /// Labels: whole numbers of any type, as `[B]` or `[B, 1]`.
-    fn labels(&self, path: &Path) -> Result<Vec<u32>, Error> {
+    /// Labels, as `[B]` or `[B, 1]`: whole numbers of any type, or the names of classes.
+    fn labels(&self, path: &Path) -> Result<Labels, Error> {
         if !matches!(self.shape[..], [_] | [_, 1]) {
             return Err(malformed(path, 8, "labels as [B] or [B, 1]", format!("{:?}", self.shape)));
         }
         let (order, kind) = self.descr.split_at(1);
+        match kind.split_at(1) {
+            ("S", _) => self.names(path, |bytes| str::from_utf8(bytes).ok().map(str::to_owned)).map(Labels::Names),
+            ("U", _) => self.names(path, |bytes| utf32(bytes, order == ">")).map(Labels::Names),
+            _ => self.numbers(path).map(Labels::Numbers),
+        }
+    }
+
+    /// Texts of fixed length, filled up with zeros.
+    fn names(&self, path: &Path, read: impl Fn(&[u8]) -> Option<String>) -> Result<Vec<String>, Error> {
+        let count: usize = self.shape.iter().product();
+        let size = self.values.len() / count;
+        let name = |(index, bytes): (usize, &[u8])| {
+            let name = read(bytes).map(|name| name.trim_end_matches('\0').to_owned());
+            name.filter(|name| !name.is_empty() && name.chars().all(is_printable)).ok_or_else(|| {
+                let found = format!("`{}`", bytes.escape_ascii());
+                malformed(path, self.start + (index * size) as u64, "the name of a class", found)
+            })
+        };
+        self.values.chunks_exact(size).enumerate().map(name).collect()
+    }
+
+    fn numbers(&self, path: &Path) -> Result<Vec<u32>, Error> {
+        let (order, kind) = self.descr.split_at(1);
         let (big, size) = (order == ">", kind.get(1..).and_then(|size| size.parse::<usize>().ok()).unwrap_or(0));
         if !matches!(kind, "u1" | "u2" | "u4" | "u8" | "i1" | "i2" | "i4" | "i8") {
-            return Err(malformed(path, 8, "labels of whole numbers", format!("elements of the type {}", self.descr)));
+            let expected = "labels of whole numbers, or names of classes as text (dtype U or S)";
+            return Err(malformed(path, 8, expected, format!("elements of the type {}", self.descr)));
         }
         let label = |(index, bytes): (usize, &[u8])| {
             let ordered = bytes.iter().rev();
@@ -203,14 +264,20 @@ impl Array {
     }
 }
 
-fn assemble((image_path, images): (&Path, Array), (label_path, labels): (&Path, Array)) -> Result<Raw, Error> {
+/// Text of four bytes a character.
+fn utf32(bytes: &[u8], big: bool) -> Option<String> {
+    let word = |word: &[u8; 4]| if big { u32::from_be_bytes(*word) } else { u32::from_le_bytes(*word) };
+    bytes.as_chunks().0.iter().map(|bytes| char::from_u32(word(bytes))).collect()
+}
+
+fn assemble((image_path, images): (&Path, Array), (label_path, labels): (&Path, Array)) -> Result<Arrays, Error> {
     let (count, shape, pixels) = images.pixels(image_path)?;
     let labels = labels.labels(label_path)?;
     if labels.len() != count {
         let expected = format!("{count} labels, one for each image of {}", Line(image_path));
         return Err(malformed(label_path, 8, expected, labels.len()));
     }
-    Ok(Raw { shape, labels, pixels })
+    Ok(Arrays { shape, labels, pixels, places: [image_path.to_owned(), label_path.to_owned()] })
 }
 
 /// How many elements lie between neighbours along each axis.
@@ -235,7 +302,7 @@ fn describe(header: &str) -> Option<(String, bool, Vec<usize>)> {
     let descr = after("descr")?;
     let quote = descr.chars().next().filter(|quote| matches!(quote, '\'' | '"'))?;
     let (descr, _) = descr[1..].split_once(quote)?;
-    let plain = descr.len() >= 3 && descr.starts_with(['<', '>', '|', '=']) && descr.is_ascii();
+    let plain = (descr.len() >= 3 || descr == "|O") && descr.starts_with(['<', '>', '|', '=']) && descr.is_ascii();
     let fortran_order = match after("fortran_order")? {
         text if text.starts_with("True") => true,
         text if text.starts_with("False") => false,
@@ -255,8 +322,8 @@ mod tests {
 
     use super::*;
 
-    fn archive_of(bytes: &[u8]) -> Result<(Raw, Option<Raw>), Error> {
-        archive(Path::new("x.npz"), Cursor::new(bytes))
+    fn archive_of(bytes: &[u8]) -> Result<Parts<Arrays>, Error> {
+        archive(Path::new("x.npz"), Cursor::new(bytes), &mut Ignored::default())
     }
 
     fn npy(descr: &str, fortran_order: bool, shape: &[usize], values: &[u8]) -> Vec<u8> {
@@ -270,7 +337,7 @@ mod tests {
         Array::read(Path::new("a.npy"), &mut &bytes[..]).map_err(|error| error.to_string())
     }
 
-    fn assembled(images: &[u8], labels: &[u8]) -> Result<Raw, String> {
+    fn assembled(images: &[u8], labels: &[u8]) -> Result<Arrays, String> {
         let (images, labels) = (read(images)?, read(labels)?);
         assemble((Path::new("x.npy"), images), (Path::new("y.npy"), labels)).map_err(|error| error.to_string())
     }
@@ -298,7 +365,7 @@ mod tests {
             npy("|u1", true, &[2, 1, 2, 3], &fortran),
         ] {
             let raw = assembled(&images, &labels).unwrap();
-            assert_eq!(raw, Raw { shape, labels: vec![1, 0], pixels: pixels.to_vec() });
+            assert_eq!((raw.shape, raw.labels, &raw.pixels[..]), (shape, Labels::Numbers(vec![1, 0]), &pixels[..]));
         }
         let grey = assembled(&npy("|u1", false, &[2, 1, 2], &[1, 2, 3, 4]), &labels).unwrap();
         assert_eq!((grey.shape.channels, &grey.pixels[..]), (1, &[1, 2, 3, 4][..]));
@@ -308,7 +375,41 @@ mod tests {
     fn labels_of_any_whole_type_are_read() {
         let images = npy("|u1", false, &[2, 1, 1], &[1, 2]);
         for (descr, values) in [("|u1", &[3, 7][..]), ("<u2", &[3, 0, 7, 0]), (">i4", &[0, 0, 0, 3, 0, 0, 0, 7])] {
-            assert_eq!(assembled(&images, &npy(descr, false, &[2, 1], values)).unwrap().labels, [3, 7]);
+            let found = assembled(&images, &npy(descr, false, &[2, 1], values)).unwrap().labels;
+            assert_eq!(found, Labels::Numbers(vec![3, 7]));
+        }
+    }
+
+    #[test]
+    fn labels_may_be_the_names_of_classes() {
+        let images = npy("|u1", false, &[2, 1, 1], &[1, 2]);
+        let wide = |text: &str, big: bool| -> Vec<u8> {
+            let bytes = |c: char| if big { u32::from(c).to_be_bytes() } else { u32::from(c).to_le_bytes() };
+            text.chars().flat_map(bytes).collect()
+        };
+        for (descr, values) in
+            [("|S3", b"eelox\0".to_vec()), ("<U3", wide("eelox\0", false)), (">U3", wide("eelox\0", true))]
+        {
+            let found = assembled(&images, &npy(descr, false, &[2], &values)).unwrap().labels;
+            assert_eq!(found, Labels::Names(vec!["eel".to_owned(), "ox".to_owned()]));
+        }
+        for (descr, values, message) in [
+            ("|S2", b"ab\0\0".to_vec(), "y.npy: byte 71: expected the name of a class, found `\\x00\\x00`"),
+            (
+                "<U1",
+                [wide("a", false), vec![0, 0, 17, 0]].concat(),
+                "y.npy: byte 73: expected the name of a class, found",
+            ),
+            ("|S2", b"abc\n".to_vec(), "y.npy: byte 71: expected the name of a class, found `c\\n`"),
+            (
+                "|O",
+                b"pickle".to_vec(),
+                "a.npy: byte 10: expected numbers or text: save labels as numbers, or as text with \
+              .astype(str), found Python objects (dtype=object)",
+            ),
+        ] {
+            let found = assembled(&images, &npy(descr, false, &[2], &values)).unwrap_err();
+            assert!(found.starts_with(message), "{found}");
         }
     }
 
@@ -321,8 +422,8 @@ mod tests {
             &[("images.npy", &images), ("labels.npy", &labels)],
         ]
         .map(|members| archive_of(&npz(members)).unwrap());
-        assert_eq!((four.0.labels, four.1.unwrap().pixels), (vec![0, 1], vec![1, 2]));
-        assert!(two.1.is_none());
+        assert_eq!((four.train.labels, four.test.unwrap().pixels), (Labels::Numbers(vec![0, 1]), vec![1, 2]));
+        assert!(four.valid.is_none() && two.valid.is_none() && two.test.is_none());
         let error = archive_of(&npz(&[("images.npy", &images), ("line\nbreak.npy", &labels)])).unwrap_err().to_string();
         assert!(error.starts_with("x.npz: byte 0: expected arrays called x_train and y_train, "), "{error}");
         assert!(error.contains("found ") && error.contains("line\\nbreak"), "{error}");
@@ -365,15 +466,16 @@ mod tests {
                 "x.npy: byte 8: expected images as [B, H, W], [B, H, W, C] or [B, C, H, W] with 1, 3 or 4 channels, found [2, 2]",
             ),
             (
-                &npy("|O8", false, &[usize::MAX, 2], &[]),
+                &npy("|V8", false, &[usize::MAX, 2], &[]),
                 &labels,
-                "a.npy: byte 10: expected at least one element of a known size, found [18446744073709551615, 2] of |O8",
+                "a.npy: byte 10: expected at least one element of a known size, found [18446744073709551615, 2] of |V8",
             ),
             (&good, &one_label, "y.npy: byte 8: expected 2 labels, one for each image of x.npy, found 1"),
             (
                 &good,
                 &npy("<f8", false, &[2], &[0; 16]),
-                "y.npy: byte 8: expected labels of whole numbers, found elements of the type <f8",
+                "y.npy: byte 8: expected labels of whole numbers, or names of classes as text (dtype U or S), found elements of \
+                 the type <f8",
             ),
             (
                 &good,

@@ -1,4 +1,4 @@
-//! Our own format: both splits in one file that is mapped into memory, so that images of decoded pixels are used where they lie.
+//! Our own format: all splits in one file that is mapped into memory, so that images of decoded pixels are used where they lie.
 //!
 //! The layout is documented in the book (`docs/src/data-formats.md`), and `tests/read_packed.py` reads it with NumPy. In
 //! short: a header of 64 bytes, a JSON text with the names, an index with 24 bytes for each image, then the images.
@@ -12,11 +12,15 @@ use memmap2::Mmap;
 
 use super::malformed;
 use super::map::map;
+use crate::error::{Line, is_printable};
+use crate::fingerprint::Fingerprint;
 use crate::image::all_rows;
+use crate::parts::{Parts, Split};
 use crate::{Dataset, Error, Image, ImageShape, ImageView, Rows, decode};
 
 pub(crate) const MAGIC: [u8; 8] = *b"\x89MPD\r\n\x1a\n";
-pub(crate) const VERSION: u32 = 1;
+/// The version of files with validation images; those without are of version 1, which earlier releases read, too.
+pub(crate) const VERSION: u32 = 2;
 pub(crate) const HEADER: usize = 64;
 pub(crate) const ENTRY: usize = 24;
 /// Where the checksum of header, names and index stands; it counts as 0 in itself.
@@ -33,6 +37,13 @@ pub(crate) struct Meta {
     pub(crate) mean: Vec<f32>,
     /// Channel deviations.
     pub(crate) std: Vec<f32>,
+    /// The number of validation images, whose entries stand last in the index; always 0 in version 1.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) valid: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// What stands before the images.
@@ -43,6 +54,7 @@ pub(crate) struct Head {
     pub(crate) shape: Option<ImageShape>,
     pub(crate) train: usize,
     pub(crate) test: usize,
+    pub(crate) valid: usize,
     /// Where the index begins.
     index: usize,
 }
@@ -94,17 +106,21 @@ impl Head {
         if bytes[..8] != MAGIC {
             return Err(fault(0, "the mark of a packed file".to_owned(), format!("{:02x?}", &bytes[..8])));
         }
-        if word(bytes, 8) != VERSION {
-            let expected = format!("version {VERSION} of the format: pack the images again, or use another release");
-            return Err(fault(8, expected, format!("version {}", word(bytes, 8))));
+        let version = word(bytes, 8);
+        if !(1..=VERSION).contains(&version) {
+            let expected =
+                format!("version 1 to {VERSION} of the format: pack the images again, or use another release");
+            return Err(fault(8, expected, format!("version {version}")));
         }
         let (train, test) = (long(bytes, 32), long(bytes, 40));
         let (meta_size, data) = (long(bytes, 48), long(bytes, 56));
         let index = (HEADER as u64).checked_add(meta_size).and_then(|end| end.checked_next_multiple_of(8));
+        let fits = |index: u64, count: Option<u64>| {
+            let end = count.and_then(|count| count.checked_mul(ENTRY as u64)).and_then(|size| size.checked_add(index));
+            end.is_some_and(|end| end <= data && data <= bytes.len() as u64)
+        };
         let count = train.checked_add(test);
-        let end =
-            count.and_then(|count| count.checked_mul(ENTRY as u64)).zip(index).and_then(|(a, b)| a.checked_add(b));
-        let (Some(index), Some(_)) = (index, end.filter(|&end| end <= data && data <= bytes.len() as u64)) else {
+        let Some(index) = index.filter(|&index| fits(index, count)) else {
             let expected =
                 format!("names of {meta_size} bytes and an index of {train} + {test} images before byte {data}");
             return Err(fault(32, expected, format!("a file of {} bytes", bytes.len())));
@@ -117,6 +133,15 @@ impl Head {
         let text = &bytes[HEADER..HEADER + meta_size as usize];
         let meta: Meta = serde_json::from_slice(text)
             .map_err(|error| fault(HEADER as u64, "names as JSON".to_owned(), error.to_string()))?;
+        if let Some(class) = meta.classes.iter().find(|class| !class.chars().all(is_printable)) {
+            let expected = "names of classes without control characters".to_owned();
+            return Err(fault(HEADER as u64, expected, Line(class).to_string()));
+        }
+        let valid = if version == 1 { 0 } else { meta.valid };
+        if !fits(index, count.and_then(|count| count.checked_add(valid))) {
+            let expected = format!("an index of {train} + {test} + {valid} images before byte {data}");
+            return Err(fault(HEADER as u64, expected, format!("a file of {} bytes", bytes.len())));
+        }
         let [height, width, channels] = [16, 20, 24].map(|at| word(bytes, at) as usize);
         let shape = match word(bytes, 12) {
             0 => Some(ImageShape { channels, height, width }),
@@ -134,14 +159,21 @@ impl Head {
             let expected = format!("means and deviations of {channels} channels");
             return Err(fault(HEADER as u64, expected, format!("{} and {}", meta.mean.len(), meta.std.len())));
         }
-        let head = Self { meta, shape, train: train as usize, test: test as usize, index: index as usize };
+        let head = Self {
+            meta,
+            shape,
+            train: train as usize,
+            test: test as usize,
+            valid: valid as usize,
+            index: index as usize,
+        };
         head.check_index(path, bytes, data)?;
         Ok(head)
     }
 
     /// Every image must lie behind the index, have the size of all, and a label with a class.
     fn check_index(&self, path: &Path, bytes: &[u8], data: u64) -> Result<(), Error> {
-        for number in 0..self.train + self.test {
+        for number in 0..self.len() {
             let (entry, at) = (self.entry(bytes, number), (self.index + number * ENTRY) as u64);
             let end = entry.offset.saturating_add(entry.length.into());
             if entry.offset < data || end > bytes.len() as u64 {
@@ -157,6 +189,11 @@ impl Head {
             }
         }
         Ok(())
+    }
+
+    /// The number of images of all splits.
+    fn len(&self) -> usize {
+        self.train + self.test + self.valid
     }
 
     fn entry(&self, bytes: &[u8], number: usize) -> Entry {
@@ -183,7 +220,7 @@ impl Packed {
     pub(crate) fn open(path: &Path) -> Result<Arc<Self>, Error> {
         let map = map(path)?;
         let head = Head::parse(path, &map)?;
-        let checked = (0..(head.train + head.test).div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
+        let checked = (0..head.len().div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
         Ok(Arc::new(Self { path: path.to_owned(), map, head, checked }))
     }
 
@@ -219,16 +256,21 @@ pub(crate) struct PackedSplit {
 }
 
 impl PackedSplit {
-    /// The training images, and the test images if there are any.
-    pub(crate) fn both(name: &str, packed: Arc<Packed>) -> (Self, Option<Self>) {
-        let (train, test) = (packed.head.train, packed.head.test);
-        let split = |split: &str, first, count| Self {
+    /// The images of each split that has any.
+    pub(crate) fn parts(name: &str, packed: &Arc<Packed>) -> Parts<Self> {
+        let Head { train, test, valid, .. } = packed.head;
+        let part = |split: Split, first, count| Self {
             name: format!("{name}/{split}"),
-            packed: Arc::clone(&packed),
+            packed: Arc::clone(packed),
             first,
             count,
         };
-        (split("train", 0, train), (test > 0).then(|| split("test", train, test)))
+        let held = |split, first, count| (count > 0).then(|| part(split, first, count));
+        Parts {
+            train: part(Split::Train, 0, train),
+            valid: held(Split::Valid, train + test, valid),
+            test: held(Split::Test, train, test),
+        }
     }
 }
 
@@ -256,6 +298,14 @@ impl Dataset for PackedSplit {
     fn label(&self, index: usize) -> usize {
         assert!(index < self.count, "image {index} of {}", self.count);
         self.packed.head.entry(&self.packed.map, self.first + index).label as usize
+    }
+
+    /// Of the stored checksum over names and index, in which the checksum of every image stands.
+    fn fingerprint(&self) -> Result<String, Error> {
+        let mut fingerprint = Fingerprint::new("packed", self.classes());
+        fingerprint.number(word(&self.packed.map, CHECKSUM_AT).into());
+        [self.first, self.count].iter().for_each(|&number| fingerprint.number(number as u64));
+        Ok(fingerprint.finish())
     }
 
     fn encoded<'a>(&'a self, index: usize, _buffer: &'a mut Vec<u8>) -> Result<Option<&'a [u8]>, Error> {

@@ -3,7 +3,7 @@
 //! The headers are read once, to learn where each picture lies; pictures are then read from there. The order is that of
 //! the files, which are sorted by name, and within a file that of the pictures.
 
-use std::fs::File;
+use std::ffi::OsString;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -15,8 +15,11 @@ use super::pictures::{MOST_BYTES, with_bytes};
 use super::{count_classes, malformed};
 use crate::decode::{self, Codec};
 use crate::error::Line;
+use crate::fingerprint::Fingerprint;
+use crate::ignored::{Ignored, is_leftover};
 use crate::image::all_rows;
-use crate::{Dataset, Error, Image, ImageShape, ImageView, Rows};
+use crate::parts::Parts;
+use crate::{Dataset, Error, Image, ImageShape, ImageView, Rows, file};
 
 /// The most digits that a label has, with some room for blanks and the end of the line.
 const LONGEST_LABEL: u64 = 32;
@@ -39,19 +42,22 @@ pub(crate) struct Shards {
     /// The positions of each file's pictures.
     runs: Vec<Range<usize>>,
     places: Vec<Place>,
+    /// The members that are neither pictures nor labels.
+    pub(crate) ignored: Ignored,
 }
 
 impl Shards {
     /// Reads the headers of all files. Without `classes` their number is that of the labels, which must have no gap.
     pub(crate) fn open(name: String, paths: Vec<PathBuf>, classes: Option<&[String]>) -> Result<Self, Error> {
-        let found: Vec<Vec<Place>> = paths.par_iter().map(|path| index_file(path)).collect::<Result<_, _>>()?;
+        let found: Vec<Indexed> = paths.par_iter().map(|path| index_file(path)).collect::<Result<_, _>>()?;
         let mut runs = Vec::with_capacity(paths.len());
-        let mut places = Vec::new();
+        let (mut places, mut ignored) = (Vec::new(), Ignored::default());
         for shard in found {
-            runs.push(places.len()..places.len() + shard.len());
-            places.extend(shard);
+            runs.push(places.len()..places.len() + shard.places.len());
+            places.extend(shard.places);
+            ignored.add(shard.ignored);
         }
-        let mut shards = Self { name, classes: Vec::new(), paths, runs, places };
+        let mut shards = Self { name, classes: Vec::new(), paths, runs, places, ignored };
         let labels: Vec<u32> = shards.places.iter().map(|place| place.label).collect();
         let fault = |index: usize, expected: String| {
             let place = &shards.places[index];
@@ -80,7 +86,7 @@ impl Shards {
         let place = &self.places[index];
         let path = &self.paths[self.shard(index)];
         let read = |bytes: &mut Vec<u8>| -> io::Result<usize> {
-            let mut file = File::open(path)?;
+            let mut file = file::open(path)?;
             file.seek(SeekFrom::Start(place.offset))?;
             file.take(place.length.into()).read_to_end(bytes)
         };
@@ -118,6 +124,20 @@ impl Dataset for Shards {
         self.runs.clone()
     }
 
+    /// Of the files' names and sizes, and the place, size and label of each picture.
+    fn fingerprint(&self) -> Result<String, Error> {
+        let mut fingerprint = Fingerprint::new("shards", &self.classes);
+        for (path, run) in self.paths.iter().zip(&self.runs) {
+            fingerprint.bytes(path.file_name().unwrap_or_default().as_encoded_bytes());
+            fingerprint.number(path.metadata().map_err(Error::io("read", path))?.len());
+            fingerprint.number(run.len() as u64);
+        }
+        for Place { offset, length, label } in &self.places {
+            [*offset, (*length).into(), (*label).into()].into_iter().for_each(|number| fingerprint.number(number));
+        }
+        Ok(fingerprint.finish())
+    }
+
     fn encoded<'a>(&'a self, index: usize, buffer: &'a mut Vec<u8>) -> Result<Option<&'a [u8]>, Error> {
         self.read(index, buffer)?;
         Ok(Some(buffer))
@@ -140,8 +160,15 @@ impl Dataset for Shards {
     }
 }
 
-fn index_file(path: &Path) -> Result<Vec<Place>, Error> {
-    let file = File::open(path).map_err(Error::io("read", path))?;
+/// What the headers of a file tell.
+#[derive(Debug, Default, PartialEq)]
+struct Indexed {
+    places: Vec<Place>,
+    ignored: Ignored,
+}
+
+fn index_file(path: &Path) -> Result<Indexed, Error> {
+    let file = file::open(path).map_err(Error::io("read", path))?;
     let size = file.metadata().map_err(Error::io("read", path))?.len();
     // Small: a seek beyond it throws it away.
     index(path, BufReader::with_capacity(2048, file), size)
@@ -171,16 +198,16 @@ impl Sample {
             }
             (None, None) => Ok(()),
             (Some(_), None) => Err(missing("the label (.cls)")),
-            (None, Some(_)) => Err(missing("the picture (.jpg, .jpeg, .png, .webp or .bmp)")),
+            (None, Some(_)) => Err(missing("the picture (.jpg, .jpeg, .jpe, .jfif, .jif, .png, .webp or .bmp)")),
         }
     }
 }
 
 /// Reads the headers of a tar file of `size` bytes.
-fn index(path: &Path, bytes: impl Read + Seek, size: u64) -> Result<Vec<Place>, Error> {
+fn index(path: &Path, bytes: impl Read + Seek, size: u64) -> Result<Indexed, Error> {
     let mut tar = tar::Archive::new(bytes);
     let broken = |error: io::Error| malformed(path, 0, "an intact tar file", error);
-    let mut places = Vec::new();
+    let Indexed { mut places, mut ignored } = Indexed::default();
     let mut sample = Sample::default();
     let mut long_name = None;
     for entry in tar.entries_with_seek().map_err(broken)?.raw(true) {
@@ -201,9 +228,16 @@ fn index(path: &Path, bytes: impl Read + Seek, size: u64) -> Result<Vec<Place>, 
             EntryType::Regular | EntryType::Continuous => {
                 long_name.take().unwrap_or_else(|| entry.path_bytes().into_owned())
             }
+            EntryType::Link | EntryType::Symlink => {
+                ignored.count("link in tar files");
+                continue;
+            }
             _ => continue,
         };
-        let Some((key, ending)) = split_name(&name) else { continue };
+        let Some((key, ending)) = split_name(&name) else {
+            count(&name, &mut ignored);
+            continue;
+        };
         if key != sample.key {
             std::mem::take(&mut sample).finish(path, &mut places)?;
             sample = Sample { key: key.to_vec(), start: offset.saturating_sub(512), ..Sample::default() };
@@ -224,13 +258,15 @@ fn index(path: &Path, bytes: impl Read + Seek, size: u64) -> Result<Vec<Place>, 
                 let expected = format!("one picture of `{}`", key.escape_ascii());
                 return Err(malformed(path, offset, expected, "a second one"));
             }
+        } else {
+            count(&name, &mut ignored);
         }
     }
     sample.finish(path, &mut places)?;
     if places.is_empty() {
         return Err(malformed(path, 0, "pictures with their labels (KEY.jpg and KEY.cls)", "none"));
     }
-    Ok(places)
+    Ok(Indexed { places, ignored })
 }
 
 /// A name without its ending, and the ending: all from the first dot of the last component on. Hidden files are none of the set.
@@ -238,6 +274,15 @@ fn split_name(name: &[u8]) -> Option<(&[u8], &[u8])> {
     let start = name.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
     let dot = start + name[start..].iter().position(|&byte| byte == b'.')?;
     (dot > start).then(|| (&name[..dot], &name[dot + 1..]))
+}
+
+/// Counts a member that is neither picture nor label.
+fn count(name: &[u8], ignored: &mut Ignored) {
+    let last = name.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+    let last = OsString::from(String::from_utf8_lossy(last).into_owned());
+    if !is_leftover(&last) {
+        ignored.file(&last);
+    }
 }
 
 fn is_picture(ending: &[u8]) -> bool {
@@ -277,27 +322,35 @@ fn pax_name(path: &Path, entry: &mut impl Read) -> Result<Option<Vec<u8>>, Error
     Ok(name)
 }
 
-/// The training files and the test files among tar files in one folder: told by `train`, and `val` or `test`, in their names.
-pub(crate) fn by_split(folder: &Path, names: &[String]) -> Result<[Vec<PathBuf>; 2], Error> {
-    let with =
-        |word: &str| -> Vec<&String> { names.iter().filter(|name| name.to_ascii_lowercase().contains(word)).collect() };
-    let (train, val, test) = (with("train"), with("val"), with("test"));
-    if let Some(both) = train.iter().find(|name| val.contains(name) || test.contains(name)) {
-        let expected = "tar files of one split each".to_owned();
-        let found = format!("{}, named after two", Line(both));
-        return Err(Error::Unrecognised { folder: folder.to_owned(), expected, found });
+/// The files of each split among tar files in one folder: told by `train`, `val` and `test` in their names.
+pub(crate) fn by_split(folder: &Path, names: &[String]) -> Result<Parts<Vec<PathBuf>>, Error> {
+    let refusal = |expected: &str, found: String| {
+        Err(Error::Unrecognised { folder: folder.to_owned(), expected: expected.to_owned(), found })
+    };
+    let mut found = ["train", "val", "test"].map(|word| (word, Vec::new()));
+    let mut others = Vec::new();
+    for name in names {
+        let lower = name.to_ascii_lowercase();
+        let mut named = found.iter_mut().filter(|(word, _)| lower.contains(word));
+        match (named.next(), named.next()) {
+            (Some((_, paths)), None) => paths.push(folder.join(name)),
+            (None, _) => others.push(name),
+            (Some(_), Some(_)) => {
+                return refusal("tar files of one split each", format!("{}, named after two", Line(name)));
+            }
+        }
     }
-    let paths = |names: Vec<&String>| names.into_iter().map(|name| folder.join(name)).collect();
-    if train.is_empty() && val.is_empty() && test.is_empty() {
-        return Ok([paths(names.iter().collect()), Vec::new()]);
+    let [train, valid, test] = found.map(|(_, paths)| Some(paths).filter(|paths| !paths.is_empty()));
+    if train.is_none() && valid.is_none() && test.is_none() {
+        return Ok(Parts::train(others.into_iter().map(|name| folder.join(name)).collect()));
     }
-    let other = names.iter().find(|name| !train.contains(name) && !val.contains(name) && !test.contains(name));
-    if train.is_empty() || other.is_some() {
-        let found = other.map_or("no file of train".to_owned(), |other| Line(other).to_string());
-        let expected = "tar files with train, and val or test, in their names".to_owned();
-        return Err(Error::Unrecognised { folder: folder.to_owned(), expected, found });
+    match (others.first(), Parts::of([train, valid, test])) {
+        (None, Some(parts)) => Ok(parts),
+        (other, _) => {
+            let found = other.map_or("no file of train".to_owned(), |other| Line(other).to_string());
+            refusal("tar files with train, and val or test, in their names", found)
+        }
     }
-    Ok([paths(train), paths(if val.is_empty() { test } else { val })])
 }
 
 #[cfg(test)]
@@ -319,7 +372,7 @@ mod tests {
         tar.into_inner().unwrap()
     }
 
-    fn indexed(bytes: &[u8]) -> Result<Vec<Place>, String> {
+    fn indexed(bytes: &[u8]) -> Result<Indexed, String> {
         index(Path::new("x.tar"), Cursor::new(bytes), bytes.len() as u64).map_err(|error| error.to_string())
     }
 
@@ -336,11 +389,12 @@ mod tests {
             ("._a.jpg", b"hidden"),
         ];
         let bytes = tar_of(&members);
-        let places = indexed(&bytes).unwrap();
+        let Indexed { places, ignored } = indexed(&bytes).unwrap();
         let labels: Vec<_> = places.iter().map(|place| place.label).collect();
         let contents: Vec<_> =
             places.iter().map(|place| &bytes[place.offset as usize..][..place.length as usize]).collect();
         assert_eq!((labels, contents), (vec![1, 0], vec![&b"picture"[..], b"another"]));
+        assert_eq!(ignored.to_string(), "1 .json, 1 no ending");
     }
 
     #[test]
@@ -354,7 +408,7 @@ mod tests {
             ),
             (
                 tar_of(&[("d/a\n.cls", b"1")]),
-                "byte 0: expected the picture (.jpg, .jpeg, .png, .webp or .bmp) of `d/a\\n`, found none beside it",
+                "byte 0: expected the picture (.jpg, .jpeg, .jpe, .jfif, .jif, .png, .webp or .bmp) of `d/a\\n`, found none beside it",
             ),
             (tar_of(&[("a.jpg", b"p"), ("a.png", b"p")]), "byte 1536: expected one picture of `a`, found a second one"),
             (tar_of(&[("a.cls", b"cat\n")]), "byte 512: expected a label of decimal digits, found `cat\\n`"),
@@ -375,9 +429,17 @@ mod tests {
         let paths = |names: &[&str]| names.iter().map(|name| Path::new("d").join(name)).collect::<Vec<_>>();
         assert_eq!(
             split(&["x-train-0.tar", "x-train-1.tar", "x-test-0.tar", "x-val-0.tar"]).unwrap(),
-            [paths(&["x-train-0.tar", "x-train-1.tar"]), paths(&["x-val-0.tar"])]
+            Parts {
+                train: paths(&["x-train-0.tar", "x-train-1.tar"]),
+                valid: Some(paths(&["x-val-0.tar"])),
+                test: Some(paths(&["x-test-0.tar"]))
+            }
         );
-        assert_eq!(split(&["0.tar", "1.tar"]).unwrap(), [paths(&["0.tar", "1.tar"]), vec![]]);
+        assert_eq!(
+            split(&["TRAIN.tar", "test.tar"]).unwrap(),
+            Parts::tested(paths(&["TRAIN.tar"]), paths(&["test.tar"]))
+        );
+        assert_eq!(split(&["0.tar", "1.tar"]).unwrap(), Parts::train(paths(&["0.tar", "1.tar"])));
         let expected = "d: expected tar files with train, and val or test, in their names, found";
         assert_eq!(split(&["train.tar", "more.tar"]).unwrap_err(), format!("{expected} more.tar"));
         assert_eq!(split(&["test.tar"]).unwrap_err(), format!("{expected} no file of train"));
@@ -399,7 +461,7 @@ mod tests {
                 bytes[at] = value;
             }
             bytes.truncate(end.index(bytes.len()));
-            if let Ok(places) = indexed(&bytes) {
+            if let Ok(Indexed { places, .. }) = indexed(&bytes) {
                 let inside = |place: &Place| place.offset + u64::from(place.length) <= bytes.len() as u64;
                 prop_assert!(places.iter().all(inside));
             }

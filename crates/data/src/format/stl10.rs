@@ -2,12 +2,11 @@
 //!
 //! Layout: <https://cs.stanford.edu/~acoates/stl10/>, "Binary files".
 
-use std::fs;
 use std::path::Path;
 
 use super::{Raw, malformed, planes};
 use crate::error::Line;
-use crate::{Error, ImageShape};
+use crate::{Error, ImageShape, file};
 
 const SHAPE: ImageShape = ImageShape { channels: 3, height: 96, width: 96 };
 const CLASSES: u8 = 10;
@@ -18,7 +17,7 @@ pub(crate) const NAMES: [&str; CLASSES as usize] =
 
 /// Reads a file of images and its file of labels.
 pub(crate) fn read(images: &Path, labels: &Path) -> Result<Raw, Error> {
-    let read = |path: &Path| fs::read(path).map_err(Error::io("read", path));
+    let read = |path: &Path| file::read(path).map_err(Error::io("read", path));
     parse((images, &read(images)?), (labels, &read(labels)?))
 }
 

@@ -4,14 +4,13 @@
 //! Layouts: <http://ufldl.stanford.edu/housenumbers/>, "Format 2", and MathWorks, "MAT-File Format", level 5. Of the latter this is
 //! what such files need: little-endian numeric arrays, plain or compressed.
 
-use std::fs;
 use std::io::Read;
 use std::path::Path;
 
 use flate2::read::ZlibDecoder;
 
 use super::{Raw, malformed, push_columns};
-use crate::{Error, ImageShape};
+use crate::{Error, ImageShape, file};
 
 const SHAPE: ImageShape = ImageShape { channels: 3, height: 32, width: 32 };
 /// Deflate cannot expand a byte to more than this many (zlib manual, "Maximum expansion factor").
@@ -28,7 +27,7 @@ const COMPRESSED: u32 = 15;
 
 /// Reads one split.
 pub(crate) fn read(path: &Path) -> Result<Raw, Error> {
-    parse(path, &fs::read(path).map_err(Error::io("read", path))?)
+    parse(path, &file::read(path).map_err(Error::io("read", path))?)
 }
 
 fn parse(path: &Path, bytes: &[u8]) -> Result<Raw, Error> {

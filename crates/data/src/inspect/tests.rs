@@ -9,7 +9,9 @@ fn classes() -> Vec<String> {
 
 fn splits(train: Arc<dyn Dataset>, test: Arc<dyn Dataset>) -> Splits {
     let (mean, std) = (vec![0.25], vec![1.0]);
-    Splits { name: "pets".to_owned(), format: Format::Idx, train, test, mean, std }
+    let valid = Arc::new(crate::Subset::new("none", Arc::clone(&train), Vec::new()).unwrap());
+    let ignored = Ignored::default();
+    Splits { name: "pets".to_owned(), format: Format::Idx, train, valid, test, mean, std, ignored }
 }
 
 #[test]
@@ -27,6 +29,7 @@ classes       2
 measured      mean 0.5000, std 0.5000
 normalised by mean 0.2500, std 1.0000
 damaged       none
+ignored       nothing
 
 label  class      train      test
     0  cat            1         1  ############

@@ -14,9 +14,11 @@ fn colours(shape: ImageShape) -> Splits {
         name: "colours".to_owned(),
         format: Format::Idx,
         train: split(vec![0; 4], &[10, 20, 30, 40]),
+        valid: Arc::new(crate::Subset::new("none", split(vec![0], &[0]), Vec::new()).unwrap()),
         test: split(vec![1, 0], &[50, 60]),
         mean: vec![0.5],
         std: vec![0.5],
+        ignored: crate::Ignored::default(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::fs;
 use std::path::Path;
 
-use mp_data::{Image, Manifest, Splits};
+use mp_data::{Dataset, Image, Manifest, Splits};
 
 /// What came of some bytes: how many images, or the one line that refuses them.
 pub(crate) type Outcome = Result<usize, String>;
@@ -117,6 +117,20 @@ pub(crate) fn packed(bytes: &[u8]) -> Outcome {
     open_file("images.mpd", bytes)
 }
 
+/// A table of pictures, beside three of which none is ever read.
+pub(crate) fn list(bytes: &[u8]) -> Outcome {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("images")).unwrap();
+    ["1.jpg", "2.jpg", "3.jpg"].iter().for_each(|name| fs::write(folder.path().join("images").join(name), "").unwrap());
+    fs::write(folder.path().join("train.csv"), bytes).unwrap();
+    let outcome = mp_data::open(folder.path().to_str().unwrap(), Path::new("no cache")).map_err(|error| one_line(&error));
+    outcome.map(|splits| {
+        let labelled = |split: &dyn Dataset| (0..split.len()).all(|index| split.label(index) < split.classes().len());
+        assert!([&splits.train, &splits.valid, &splits.test].into_iter().all(|split| labelled(&**split)));
+        splits.len()
+    })
+}
+
 /// Opens a file of its own.
 fn open_file(name: &str, bytes: &[u8]) -> Outcome {
     FOLDER.with_borrow(|folder| {
@@ -146,14 +160,14 @@ fn open(files: &[(&str, &[u8])]) -> Outcome {
 /// The number of images, once all pixels and labels have been asked for.
 fn look_at_all(splits: &Splits) -> Outcome {
     let mut buffer = Image::empty();
-    for split in [&splits.train, &splits.test] {
+    for split in [&splits.train, &splits.valid, &splits.test] {
         for index in 0..split.len() {
             assert!(split.label(index) < split.classes().len());
             let image = split.image(index, &mut buffer).map_err(|error| one_line(&error))?;
             assert_eq!(image.shape().channels, split.channels());
         }
     }
-    Ok(splits.train.len() + splits.test.len())
+    Ok(splits.len())
 }
 
 /// What a user is told: the error and, after it, its causes.

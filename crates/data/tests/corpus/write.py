@@ -175,10 +175,13 @@ write("shard", "bad_label", tar([("0.jpg", photo), ("0.cls", b"cat")]))
 write("shard", "bad_cut", tar([("0.jpg", photo), ("0.cls", b"0")])[:900])
 
 
-def mpd(encoded, shape, images, labels):
-    meta = json.dumps({"name": "m", "classes": ["a", "b"], "mean": [0.5] * 3, "std": [0.5] * 3}).encode()
+def mpd(encoded, shape, images, labels, valid=0):
+    """One training image, `valid` validation images, which come last; the others are test images."""
+    meta = {"name": "m", "classes": ["a", "b"], "mean": [0.5] * 3, "std": [0.5] * 3}
+    meta = json.dumps(meta | {"valid": valid} if valid else meta).encode()
     index, start = (64 + len(meta) + 7) // 8 * 8, 4096
-    head = struct.pack("<8sIIIIIIQQQQ", b"\x89MPD\r\n\x1a\n", 1, encoded, *shape, 0, 1, len(images) - 1, len(meta), start)
+    head = struct.pack("<8sIIIIIIQQQQ", b"\x89MPD\r\n\x1a\n", 2 if valid else 1, encoded, *shape, 0, 1,
+                       len(images) - 1 - min(valid, len(images) - 1), len(meta), start)
     head += meta + bytes(index - 64 - len(meta))
     at = start
     for image, label in zip(images, labels):
@@ -196,3 +199,16 @@ write("packed", "bad_checksum", pixels[:70] + b"?" + pixels[71:])
 write("packed", "bad_image", pixels[:-1] + b"?")
 write("packed", "bad_cut", pixels[:-1])
 write("packed", "bad_magic", pixels[:40])
+write("packed", "valid_three", mpd(0, (2, 2, 3), [bytes(range(12)), bytes(12), bytes(12)], [0, 1, 1], 1))
+write("packed", "bad_valid", mpd(0, (2, 2, 3), [bytes(range(12)), bytes(12)], [0, 1], 1 << 40))
+
+write("list", "valid_two", b"id,label\n1,cat\n2,dog\n")
+write("list", "valid_spreadsheet", b'\xef\xbb\xbfFile Name;Class;width\r\n"images/1.jpg";"a;b";8\r\n2.jpg;c;8\r\n')
+write("list", "valid_split", b"file,label,split\n1,0,train\n2,1,train\n3.jpg,1,val\n")
+write("list", "bad_empty", b"")
+write("list", "bad_columns", b"label,pixel0,pixel1\n0,1,2\n")
+write("list", "bad_missing", b"id,label\n1,cat\n9,dog\n")
+write("list", "bad_twice", b"id,label\n1,cat\n1.jpg,dog\n")
+write("list", "bad_quote", b'id,label\n1,cat\n"2,dog\n')
+write("list", "bad_bytes", b"id,label\n1,\xff\xfe\n2,dog\n")
+write("list", "bad_outside", b"id,label\n1,cat\n../../../etc/passwd,dog\n")

@@ -2,6 +2,8 @@
 
 use std::fmt::Display;
 
+use mp_data::Holdout;
+
 use super::{OptimiserName, Recipe, ScheduleName};
 use crate::Error;
 
@@ -32,6 +34,12 @@ impl Recipe {
         ensure(data.workers <= 4096, "data.workers", data.workers, "at most 4096")?;
         ensure((1..=1024).contains(&data.prefetch), "data.prefetch", data.prefetch, "1 to 1024 batches")?;
         ensure(data.size <= 4096, "data.size", data.size, "at most 4096 pixels, or 0 for the data set's size")?;
+        let fits = match data.holdout {
+            Holdout::Count(_) => true,
+            Holdout::Fraction(share) => (0.0..1.0).contains(&share),
+        };
+        let expected = "a number of images, or a share below 1 such as 0.1";
+        ensure(fits, "data.holdout", data.holdout, expected)?;
         let crop = data.crop;
         ensure((0.0..=1.0).contains(&crop), "data.crop", crop, "a share above 0 and at most 1, or 0 for the default")?;
         ensure(data.shard_group >= 1, "data.shard_group", data.shard_group, "at least 1 file")?;
@@ -135,6 +143,18 @@ mod tests {
             ("[train]\nclip_norm = -1.0", "train.clip_norm is -1, expected a finite number of at least 0"),
             ("[data]\nprefetch = 0", "data.prefetch is 0, expected 1 to 1024 batches"),
             ("[data]\nsize = 5000", "data.size is 5000, expected at most 4096 pixels, or 0 for the data set's size"),
+            (
+                "[data]\nholdout = 1.0",
+                "data.holdout is 1.0, expected a number of images, or a share below 1 such as 0.1",
+            ),
+            (
+                "[data]\nholdout = -0.1",
+                "data.holdout is -0.1, expected a number of images, or a share below 1 such as 0.1",
+            ),
+            (
+                "[data]\nholdout = nan",
+                "data.holdout is NaN, expected a number of images, or a share below 1 such as 0.1",
+            ),
             ("[data]\ncrop = 1.5", "data.crop is 1.5, expected a share above 0 and at most 1, or 0 for the default"),
             ("[data]\nshard_group = 0", "data.shard_group is 0, expected at least 1 file"),
             ("[data]\nmean = [0.5]", "data.mean is [0.5], expected as many numbers as data.std has"),

@@ -9,7 +9,7 @@ mod embedded;
 mod overrides;
 mod parse;
 
-use mp_data::{AugmentConfig, BatchMix, CutMix, Mixup, OnDamage, Sampler};
+use mp_data::{AugmentConfig, BatchMix, CutMix, Holdout, Mixup, OnDamage, Sampler};
 use mp_routing::RoutingLossConfig;
 use serde::{Deserialize, Serialize};
 
@@ -51,8 +51,9 @@ pub struct ModelConfig {
 pub struct DataConfig {
     /// A known data set, or the path of a folder or file.
     pub name: String,
-    /// Training images kept for validation; 0: the test split is the validation split.
-    pub holdout: usize,
+    /// Training images kept for validation, so many or such a share of them; 0: the validation images of the data set are, or its
+    /// test images where it has no others.
+    pub holdout: Holdout,
     /// Whether the classes are as frequent among them as among all.
     pub stratify: bool,
     /// Only so many training images, evenly spaced over all, for trials; 0: all.
@@ -83,7 +84,7 @@ impl Default for DataConfig {
     fn default() -> Self {
         Self {
             name: String::new(),
-            holdout: 0,
+            holdout: Holdout::default(),
             stratify: false,
             limit: 0,
             size: 0,

@@ -13,7 +13,7 @@ use crate::Error;
 use crate::atomic::{self, Existing};
 use crate::metrics::{Row, read_events, read_rows};
 use crate::run_folder::RunFolder;
-use crate::summary::{Summary, ValidSplit};
+use crate::summary::Summary;
 
 use chart::{Chart, Series};
 
@@ -49,7 +49,7 @@ fn render(folder: &RunFolder) -> Result<String, Error> {
         epochs => recipe.train.epochs,
         done => rows.len(),
         tiles => summary.as_ref().map(tiles).unwrap_or_default(),
-        holdout => summary.as_ref().is_some_and(|summary| summary.valid_split == ValidSplit::Holdout),
+        valid_split => summary.as_ref().map(|summary| summary.valid_split.to_string()),
         charts => charts(&rows, &steps, steps_per_epoch),
         layers => layers,
         recipe => recipe.to_toml()?,

@@ -5,6 +5,7 @@ mod help;
 mod pictures;
 mod refusals;
 mod run;
+mod splits;
 
 use std::path::Path;
 use std::process::{Command, Output};

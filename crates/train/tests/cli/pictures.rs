@@ -44,13 +44,17 @@ const TRAIN: [&str; 13] = [
 fn pictures_of_several_sizes_need_a_size() {
     let folder = pets();
     let error = refused(mp_train(folder.path(), &TRAIN[..7]));
-    assert!(error.contains("pets: images of several sizes, expected one: set data.size to the side"), "{error}");
+    let expected = "pets: images of several sizes (30x20, 29x21, ...), expected one size: set data.size to the side";
+    assert!(error.contains(expected), "{error}");
 }
 
 #[test]
 fn a_damaged_picture_ends_a_run_with_its_name() {
     let folder = pets();
-    let error = refused(mp_train(folder.path(), &TRAIN));
+    let output = mp_train(folder.path(), &TRAIN).output().unwrap();
+    let error = stderr(&output);
+    assert_eq!((output.status.code(), error.lines().count()), (Some(2), 2), "{error}");
+    assert!(error.starts_with("pets: folder for each class, 2 classes (cat, dog), 23 training images"), "{error}");
     assert!(error.contains("broken.jpg") && error.contains("expected a JPEG"), "{error}");
 }
 

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
+use mp_data::Line;
 use mp_train::{Error, interrupt};
 
 /// The work itself failed.
@@ -58,7 +59,7 @@ pub(crate) fn panics_on_one_line() {
 fn print(message: &str) {
     let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
     // Nobody is left to be told where this fails.
-    let _ = writeln!(io::stderr(), "mp-train: error: {line}");
+    let _ = writeln!(io::stderr(), "mp-train: error: {}", Line(&line));
 }
 
 /// The reader of standard output has seen enough, as in `mp-train models | head`.

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use mp_data::Line;
 use serde::Serialize;
 
 /// Prints lines.
@@ -35,7 +36,8 @@ impl Table {
     }
 
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().collect());
+        // Names of files and classes come from anywhere.
+        self.rows.push(cells.into_iter().map(|cell| Line(&cell).to_string()).collect());
     }
 
     pub(crate) fn print(&self) -> anyhow::Result<()> {

@@ -50,7 +50,7 @@ pub(crate) fn run(args: Data) -> anyhow::Result<()> {
             let bar = images_bar(&splits);
             let bytes = pack(&splits, &out, packing, &bar)?;
             bar.finish_and_clear();
-            let images = thousands((splits.train.len() + splits.test.len()) as u64);
+            let images = thousands(splits.len() as u64);
             output::text(&format!("{images} images in {}, {} bytes", out.display(), thousands(bytes)))
         }
     }
@@ -83,7 +83,7 @@ fn write_sheet(splits: &Splits, path: &Path) -> anyhow::Result<()> {
 
 /// For one pass over all images.
 fn images_bar(splits: &Splits) -> ProgressBar {
-    bar("{wide_bar} {pos}/{len} images, {per_sec}, {eta} left", (splits.train.len() + splits.test.len()) as u64)
+    bar("{wide_bar} {pos}/{len} images, {per_sec}, {eta} left", splits.len() as u64)
 }
 
 /// Shows itself on a terminal only.

@@ -3,14 +3,14 @@
 use mp_train::{RunFolder, evaluate};
 use serde_json::json;
 
-use crate::args::{Eval, Images};
+use crate::args::Eval;
 use crate::output::{self, thousands};
 
 pub(crate) fn run(args: Eval) -> anyhow::Result<()> {
     let folder = RunFolder::open(&args.run)?;
     let recipe = folder.recipe()?;
-    let found = evaluate::of_run(&folder, args.checkpoint.into(), args.split.into(), &args.data_dir.resolve()?)?;
-    let split = if recipe.data.holdout == 0 || args.split == Images::Test { "test" } else { "holdout" };
+    let (split, found) =
+        evaluate::of_run(&folder, args.checkpoint.into(), args.split.into(), &args.data_dir.resolve()?)?;
     if args.json {
         return output::json(&json!({
             "model": recipe.model.name,
