@@ -6,6 +6,7 @@ use std::path::Path;
 
 use fast_image_resize::images::{Image as Scaled, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use mp_files::{Draft, Existing};
 use rayon::prelude::*;
 
 use crate::format::packed::{self, CHECKSUM_AT, ENTRY, Entry, HEADER, MAGIC, Meta, VERSION};
@@ -40,16 +41,9 @@ pub fn pack(splits: &Splits, path: &Path, packing: Packing, progress: &mut dyn F
         return Err(Error::io("write", path)(reason));
     }
     let shape = common_shape(splits, packing)?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    folder.metadata().map_err(Error::io("write", path))?;
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".packing-");
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut temporary = builder.tempfile_in(folder).map_err(Error::io("write to", folder))?;
-    let size = write(splits, shape, packing, temporary.as_file_mut(), path, progress)?;
-    temporary.as_file().sync_all().map_err(Error::io("write", path))?;
-    temporary.persist_noclobber(path).map_err(|error| Error::io("write", path)(error.error))?;
+    let mut draft = Draft::beside(path).map_err(Error::io("write", path))?;
+    let size = write(splits, shape, packing, draft.as_file_mut(), path, progress)?;
+    draft.publish(Existing::Keep).map_err(Error::io("write", path))?;
     Ok(size)
 }
 

@@ -51,6 +51,14 @@ pub enum Error {
         #[source]
         source: safetensors::SafeTensorError,
     },
+    /// A file is not as it was written: its checksum says so.
+    #[error("{path} is damaged: {message}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// In what way.
+        message: String,
+    },
     /// A tensor has an element type that is neither read nor written.
     #[error("{path}: tensor `{name}` holds {found}: expected a float, i64 or u8 type")]
     ElementType {

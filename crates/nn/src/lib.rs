@@ -23,6 +23,7 @@ mod layers;
 mod meter;
 mod mode;
 pub mod nearest;
+mod seal;
 mod store;
 mod weights;
 

@@ -1,13 +1,15 @@
 //! Weight files: safetensors, written whole or not at all, read strictly.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
+use mp_files::{Draft, Existing};
+use safetensors::SafeTensorError;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use tch::{Kind, Tensor};
 
+use crate::seal::{self, Seal};
 use crate::{Error, Mismatch, Store};
 
 /// The contents of a safetensors file.
@@ -15,15 +17,21 @@ use crate::{Error, Mismatch, Store};
 pub struct TensorFile {
     /// The tensors by name, on the CPU.
     pub tensors: BTreeMap<String, Tensor>,
-    /// The text pairs of its header.
+    /// The text pairs of its header, but for the checksum.
     pub metadata: HashMap<String, String>,
+    /// Whether it had a checksum, which was right; files of other programs have none.
+    pub checked: bool,
 }
 
-/// Writes tensors to a safetensors file. The file appears under its name only when it is whole and on the disk.
+/// Writes tensors to a safetensors file, with a checksum. It appears under its name only when it is whole and on the disk.
 ///
 /// # Errors
 /// [`Error::Io`], with the former file untouched; [`Error::ElementType`] for complex, boolean and quantised tensors.
-pub fn save_tensors(path: &Path, tensors: &[(String, Tensor)], metadata: HashMap<String, String>) -> Result<(), Error> {
+pub fn save_tensors(
+    path: &Path,
+    tensors: &[(String, Tensor)],
+    mut metadata: HashMap<String, String>,
+) -> Result<(), Error> {
     let mut owned = Vec::with_capacity(tensors.len());
     for (name, tensor) in tensors {
         let dtype = dtype_of(tensor.kind()).ok_or_else(|| Error::ElementType {
@@ -39,18 +47,28 @@ pub fn save_tensors(path: &Path, tensors: &[(String, Tensor)], metadata: HashMap
     for (name, dtype, shape, bytes) in &owned {
         views.push((name.as_str(), TensorView::new(*dtype, shape.clone(), bytes).map_err(format_error)?));
     }
+    metadata.remove(seal::KEY);
     let buffer = serialize(views, Some(metadata)).map_err(format_error)?;
-    write_whole(path, &buffer).map_err(|source| Error::Io { action: "write", path: path.to_owned(), source })
+    let (head, numbers) = seal::seal(&buffer).ok_or_else(|| format_error(SafeTensorError::InvalidHeaderLength))?;
+    write_whole(path, &head, numbers).map_err(|source| Error::Io { action: "write", path: path.to_owned(), source })
 }
 
-/// Reads every tensor of a safetensors file.
+/// Reads every tensor of a safetensors file, and compares the file with its checksum, where it has one.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::Format`] for a file cut short or of another format; [`Error::ElementType`].
+/// [`Error::Io`]; [`Error::Format`] for a file cut short or of another format; [`Error::Damaged`]; [`Error::ElementType`].
 pub fn load_tensors(path: &Path) -> Result<TensorFile, Error> {
     let bytes = std::fs::read(path).map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })?;
     let format_error = |source| Error::Format { path: path.to_owned(), source };
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(format_error)?;
+    let mut metadata = header.metadata().clone().unwrap_or_default();
+    let damaged = |message: String| Error::Damaged { path: path.to_owned(), message };
+    let checked = match (seal::check(&bytes), metadata.remove(seal::KEY)) {
+        (Seal::Holds, _) => true,
+        (Seal::Absent, None) => false,
+        (Seal::Absent, Some(_)) => return Err(damaged("its checksum is not in its place".to_owned())),
+        (Seal::Broken(message), _) => return Err(damaged(message)),
+    };
     let file = SafeTensors::deserialize(&bytes).map_err(format_error)?;
     let mut tensors = BTreeMap::new();
     for (name, view) in file.iter() {
@@ -64,7 +82,7 @@ pub fn load_tensors(path: &Path) -> Result<TensorFile, Error> {
             .map_err(|e| Error::torch(format!("read `{name}`"), &e))?;
         tensors.insert(name.to_owned(), tensor);
     }
-    Ok(TensorFile { tensors, metadata: header.metadata().clone().unwrap_or_default() })
+    Ok(TensorFile { tensors, metadata, checked })
 }
 
 impl Store {
@@ -128,25 +146,11 @@ impl Store {
     }
 }
 
-/// Temporary file beside the target, contents to the disk, then the rename: a reader sees the old file or the new one.
-fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // What a plain file gets, less the umask; temporary files are otherwise their owner's alone.
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    let mut file = builder.tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|e| e.error)?;
-    // The rename itself is durable once the folder is; where folders cannot be opened there is nothing to sync.
-    if let Ok(folder) = File::open(folder) {
-        folder.sync_all()?;
-    }
-    Ok(())
+fn write_whole(path: &Path, head: &[u8], numbers: &[u8]) -> std::io::Result<()> {
+    let mut draft = Draft::beside(path)?;
+    draft.write_all(head)?;
+    draft.write_all(numbers)?;
+    draft.publish(Existing::Replace)
 }
 
 fn bytes_of(name: &str, tensor: &Tensor) -> Result<Vec<u8>, Error> {
