@@ -3,6 +3,11 @@
 //! Weights stand under the model's own names, so that any safetensors reader finds them; everything else stands under
 //! names with a `/`, which no weight has. The header holds what identifies the model, and where in the run the
 //! checkpoint was taken. No random state is stored: every random act is a function of the seed and the position.
+//!
+//! Format 2 also holds what the run was made of ([`Origin`]) and a checksum of the whole file, without which it is refused.
+//! Files of format 1, which have neither, are still read.
+
+mod origin;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -17,8 +22,10 @@ use crate::Error;
 use crate::observer::Position;
 use crate::timing::Timing;
 
-/// The version of the layout; a file of another version is refused.
-const FORMAT: u32 = 1;
+pub use origin::{Origin, Part};
+
+/// The version of the layout that is written; a file of a later version is refused.
+const FORMAT: u32 = 2;
 
 /// The key of the header among the file's metadata.
 const HEADER: &str = "multipath";
@@ -84,6 +91,9 @@ pub struct Header {
     format: u32,
     /// Whose weights these are.
     pub identity: Identity,
+    /// What the run was made of; unknown in files of format 1.
+    #[serde(default)]
+    origin: Option<Origin>,
     /// Where the run stood.
     pub position: Position,
     /// The most accurate epoch until then.
@@ -106,6 +116,7 @@ impl Header {
         Self {
             format: FORMAT,
             identity,
+            origin: None,
             position: Position::default(),
             best: None,
             images: 0,
@@ -113,6 +124,17 @@ impl Header {
             skipped: SkipCount::default(),
             skipped_valid: SkipCount::default(),
         }
+    }
+
+    /// What the run was made of; unknown in files of format 1.
+    pub fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
+    }
+
+    /// The header of the same state of a run that goes on as one of `origin`.
+    #[must_use]
+    pub fn with_origin(self, origin: Origin) -> Self {
+        Self { format: FORMAT, origin: Some(origin), ..self }
     }
 }
 
@@ -140,7 +162,7 @@ impl Checkpoint {
     /// Reads a checkpoint.
     ///
     /// # Errors
-    /// A file that is missing, cut short, no checkpoint, or of another version.
+    /// A file that is missing, cut short, damaged, no checkpoint, or of a later version.
     pub fn load(path: &Path) -> Result<Self, Error> {
         Self::of_file(path, load_tensors(path)?)
     }
@@ -150,16 +172,20 @@ impl Checkpoint {
     /// # Errors
     /// As [`Checkpoint::load`].
     pub fn of_file(path: &Path, file: TensorFile) -> Result<Self, Error> {
-        let TensorFile { tensors, metadata } = file;
+        let TensorFile { tensors, metadata, checked } = file;
         let (state, weights) = tensors.into_iter().partition(|(name, _)| name.contains('/'));
         let text = metadata.get(HEADER).ok_or_else(|| Error::Corrupt {
             path: path.to_owned(),
             message: "holds weights alone, no checkpoint: expected a file that `mp-train train` wrote".to_owned(),
         })?;
         let version: Version = serde_json::from_str(text).map_err(|error| Error::corrupt(path, &error))?;
-        if version.format != FORMAT {
-            let message = format!("checkpoint of format {}, expected {FORMAT}", version.format);
+        if !(1..=FORMAT).contains(&version.format) {
+            let message = format!("checkpoint of format {}, expected 1 to {FORMAT}", version.format);
             return Err(Error::Corrupt { path: path.to_owned(), message });
+        }
+        if version.format > 1 && !checked {
+            let message = "its checksum is missing: another program has written it, expected it as mp-train left it";
+            return Err(Error::Corrupt { path: path.to_owned(), message: message.to_owned() });
         }
         let header = serde_json::from_str(text).map_err(|error| Error::corrupt(path, &error))?;
         Ok(Self { header, path: path.to_owned(), weights, state })

@@ -129,6 +129,28 @@ impl Corpus {
         text
     }
 
+    /// Opens the data of a run again, normalised as the network of `identity` learnt it: training images that were added
+    /// since, or others in their place, change neither mean nor deviation.
+    ///
+    /// # Errors
+    /// As [`Corpus::open`]; [`Error::DataGone`] where the data is no longer where the recipe says.
+    pub fn of_run(recipe: &Recipe, cache: &Path, identity: &Identity) -> Result<Self, Error> {
+        ensure_there(recipe)?;
+        let mut corpus = Self::open(recipe, cache)?;
+        if corpus.mean.len() == identity.mean.len() {
+            (corpus.mean, corpus.std) = (identity.mean.clone(), identity.std.clone());
+        }
+        Ok(corpus)
+    }
+
+    /// Steps of the optimiser in each epoch.
+    ///
+    /// # Errors
+    /// As [`Loader::new`].
+    pub fn steps_per_epoch(&self, recipe: &Recipe) -> Result<u64, Error> {
+        Ok(self.train_loader(recipe)?.batches_per_epoch().div_ceil(recipe.train.accumulate) as u64)
+    }
+
     /// The size of the images that the network sees.
     pub fn shape(&self) -> ImageShape {
         self.shape
@@ -243,6 +265,18 @@ impl Corpus {
             ..LoaderConfig::default()
         }
     }
+}
+
+/// Fails where the data of a run is no longer in its place.
+///
+/// # Errors
+/// [`Error::DataGone`].
+pub fn ensure_there(recipe: &Recipe) -> Result<(), Error> {
+    let name = &recipe.data.name;
+    if mp_data::Manifest::find(name).is_ok() || Path::new(name).exists() {
+        return Ok(());
+    }
+    Err(Error::DataGone { path: name.into() })
 }
 
 /// The size of the images that the network sees: `data.size`, or that of all images.

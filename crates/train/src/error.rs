@@ -51,20 +51,49 @@ pub enum Error {
         /// The first file that is missing.
         missing: &'static str,
     },
-    /// A run cannot be continued under another recipe.
-    #[error(
-        "{}: the run was started with {key} = {stored}, not {asked}: drop the difference to continue it, or start a new run with --out",
-        path.display()
-    )]
-    OtherRecipe {
+    /// A run cannot be continued as another one.
+    #[error("{}: the run was started with {}: undo this to continue it, or start a new run with --out", path.display(), differences.join("; "))]
+    Different {
         /// The run folder.
         path: PathBuf,
-        /// The first key that differs.
-        key: String,
-        /// Its value in the run folder.
-        stored: String,
-        /// The value asked for.
-        asked: String,
+        /// Every difference: what the run was started with, and what there is now.
+        differences: Vec<String>,
+    },
+    /// Another process writes the run.
+    #[error("{}: {holder} is training there: wait until it has ended, or end it first", path.display())]
+    Locked {
+        /// The run folder.
+        path: PathBuf,
+        /// The process and its host.
+        holder: String,
+    },
+    /// A run has come further than the checkpoint that it would go on from.
+    #[error("{}: {found}, but {evidence}: {advice}", path.display())]
+    SetBack {
+        /// The run folder.
+        path: PathBuf,
+        /// The checkpoint that is there, if any.
+        found: String,
+        /// What shows that the run was further.
+        evidence: String,
+        /// How to go on.
+        advice: String,
+    },
+    /// The last checkpoint of a run cannot be read, and another can.
+    #[error("cannot continue {} from its last checkpoint; `--from best` goes on from the best one, of epoch {epoch}", path.display())]
+    LastUnreadable {
+        /// The run folder.
+        path: PathBuf,
+        /// The epochs that were complete at the other one.
+        epoch: u64,
+        /// What is wrong with the last.
+        source: Box<Error>,
+    },
+    /// The data of a run is not where it was.
+    #[error("the data of the run is no longer at {}: name the place where it is now with --data", path.display())]
+    DataGone {
+        /// Where it was.
+        path: PathBuf,
     },
     /// A file of a run folder cannot be understood.
     #[error("{}: {message}", path.display())]
@@ -199,8 +228,8 @@ pub enum Error {
     /// It was asked to stop before it was done.
     #[error("interrupted")]
     Interrupted,
-    /// The handlers of Ctrl-C could not be set.
-    #[error("cannot listen for Ctrl-C")]
+    /// The handlers of the signals that ask a run to stop could not be set.
+    #[error("cannot listen for signals")]
     Signals(#[source] io::Error),
     /// libtorch refused.
     #[error("cannot {action}: {reason}")]

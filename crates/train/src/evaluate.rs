@@ -122,7 +122,7 @@ fn whole(batch: &Batch, device: Device) -> Option<Tensor> {
 pub fn of_run(folder: &RunFolder, which: Which, split: Split, cache: &Path) -> Result<(ValidSplit, Evaluation), Error> {
     let recipe = folder.recipe()?;
     let trained = Trained::of_run(folder, which)?;
-    let corpus = Corpus::open(&recipe, cache)?;
+    let corpus = Corpus::of_run(&recipe, cache, &trained.identity)?;
     corpus.ensure_fits(&trained.identity, &recipe)?;
     let (images, loader) = match split {
         Split::Valid => (corpus.valid_split, corpus.valid_loader(&recipe)?),

@@ -31,6 +31,13 @@ pub enum Event<'a> {
         /// Steps of each epoch.
         steps_per_epoch: u64,
     },
+    /// Something about a run that goes on, which whoever started it should know.
+    Note {
+        /// Where it begins.
+        position: Position,
+        /// One line.
+        text: &'a str,
+    },
     /// A step was taken; sent for each.
     Step(Position),
     /// The losses since the last report were read: every `train.log_every` steps, counted from the start of the run.

@@ -36,6 +36,7 @@ impl Observer for Lines {
                     line(&continued(*position));
                 }
             }
+            Event::Note { text, .. } => line(text),
             Event::Step(_) | Event::Saved(_) => {}
             Event::Interval(interval) => line(&describe_interval(interval, self.length)),
             Event::Epoch(epoch) => line(&describe_epoch(epoch, self.length)),
@@ -91,6 +92,7 @@ impl Observer for Bar {
                     self.begin_epoch(*position);
                 }
             }
+            Event::Note { text, .. } => self.bar.println(text),
             Event::Step(position) => {
                 self.bar.set_position(position.step_in_epoch);
                 if position.step_in_epoch == self.length.steps_per_epoch {

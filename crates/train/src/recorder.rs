@@ -39,6 +39,9 @@ impl Observer for Recorder {
                 let values = values.map(|(name, value)| (name.to_owned(), value.into()));
                 self.log.event("start", *position, Map::from_iter(values))
             }
+            Event::Note { position, text } => {
+                self.log.event("note", *position, Map::from_iter([("text".to_owned(), (*text).into())]))
+            }
             Event::Data(_) | Event::Step(_) => Ok(()),
             Event::Interval(interval) => self.log.event("step", interval.position, of_interval(interval)),
             Event::Epoch(epoch) => {
@@ -96,7 +99,7 @@ mod tests {
     #[test]
     fn reports_go_to_the_events_and_epochs_to_both_files() {
         let root = tempfile::tempdir().unwrap();
-        let folder = RunFolder::create(root.path(), &Recipe::resolve(Some("digits"), &[]).unwrap()).unwrap();
+        let (folder, _) = RunFolder::create(root.path(), &Recipe::resolve(Some("digits"), &[]).unwrap()).unwrap();
         let mut recorder = Recorder::new(&folder, Position::default(), &[]).unwrap();
         let interval = Interval {
             position: Position { epoch: 0, step_in_epoch: 5, step: 5 },

@@ -1,30 +1,44 @@
 //! One run, from a recipe to a folder.
 
+mod differences;
+mod prior;
+
+use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use mp_zoo::Cost;
 use tch::Device;
 
-use crate::checkpoint::{self, Checkpoint, Header};
+use crate::checkpoint::{Checkpoint, Header, Origin};
 use crate::corpus::Corpus;
 use crate::metrics::Row;
 use crate::observer::{Event, Observer};
 use crate::recipe::Recipe;
 use crate::recorder::Recorder;
-use crate::run_folder::RunFolder;
+use crate::run_folder::{Lock, RunFolder};
 use crate::summary::Summary;
+use crate::trained::Which;
 use crate::trainer::{Ended, Surroundings, Trainer};
 use crate::tune::{self, Tuning};
 use crate::{Error, machine};
+
+use differences::Changes;
+use prior::Prior;
 
 /// Whether a run begins or goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
     /// In a folder that holds no run yet.
     New,
-    /// In the folder of a run of the same recipe, from its last checkpoint.
+    /// In a new folder: the one after the last of `out`, `out-2`, `out-3`, ... Of several that start at once, each gets its
+    /// own.
+    Numbered,
+    /// In the folder of a run, from its last checkpoint. The recipe may differ from the run's in what changes no number, in
+    /// `train.epochs`, and in the place of the data.
     Resume,
+    /// The same, from the checkpoint that is named, whatever the run has reported since.
+    ResumeFrom(Which),
 }
 
 /// What [`train`] leaves.
@@ -36,6 +50,8 @@ pub struct Finished {
     pub summary: Option<Summary>,
     /// Whether all epochs are done; otherwise it was asked to stop and can be resumed.
     pub complete: bool,
+    /// Nobody else writes the folder until this is dropped.
+    _lock: Lock,
 }
 
 /// Trains `recipe` in the folder `out`. `cache` is the folder of downloaded data sets; `progress` is told how it goes;
@@ -44,7 +60,8 @@ pub struct Finished {
 /// Sets the number of libtorch's threads for the whole process.
 ///
 /// # Errors
-/// Everything about the recipe, the data and the model, before anything is written; then what [`Trainer::run`] gives.
+/// Everything about the recipe, the data and the model, before anything is written; then what [`Trainer::run`] gives. A run
+/// that goes on: [`Error::Different`] with every difference, and whatever else is in its way.
 pub fn train(
     recipe: &Recipe,
     out: &Path,
@@ -54,64 +71,137 @@ pub fn train(
     stop: &AtomicBool,
 ) -> Result<Finished, Error> {
     recipe.check()?;
-    match start {
-        Start::New => RunFolder::ensure_free(out)?,
-        Start::Resume => RunFolder::open(out)?.ensure_recipe(recipe)?,
-    }
+    let recipe = &with_absolute_path(recipe);
+    let prior = match start {
+        Start::New => {
+            RunFolder::ensure_free(out)?;
+            None
+        }
+        Start::Numbered => None,
+        Start::Resume => Some(Prior::read(out, None)?),
+        Start::ResumeFrom(which) => Some(Prior::read(out, Some(which))?),
+    };
     machine::use_threads(recipe.train.threads);
     let device = Device::cuda_if_available();
-    let corpus = Corpus::open(recipe, cache)?;
-    let tuned = tuned(recipe, &corpus, out, start, cache)?;
-    let mut trainer = Trainer::new(&tuned, &corpus, device)?;
-
-    let folder = match start {
-        Start::New => RunFolder::create(out, recipe)?,
-        Start::Resume => RunFolder::open(out)?,
+    let (corpus, mut notes) = match &prior {
+        Some(prior) => unchanged(prior, recipe, cache)?,
+        None => (Corpus::open(recipe, cache)?, Vec::new()),
     };
-    let checkpoints = folder.checkpoints();
-    if start == Start::Resume {
-        trainer.resume(&checkpoints)?;
+    let checkpoint = prior.as_ref().and_then(|prior| prior.checkpoint.as_ref());
+    let tuned = tuned(recipe, &corpus, checkpoint, cache)?;
+    let mut trainer = Trainer::new(&tuned, &corpus, device)?;
+    if let Some(checkpoint) = checkpoint {
+        trainer.resume(checkpoint)?;
     }
     progress.observe(&Event::Data(&corpus.description(&recipe.data.name)))?;
+    trainer.keep_origin(Origin::of(recipe, &corpus, trainer.steps_per_epoch())?);
+
+    let (folder, lock) = match prior {
+        Some(prior) => {
+            prior.settle()?;
+            notes.splice(..0, prior.notes);
+            if prior.folder.recipe().ok().as_ref() != Some(recipe) {
+                prior.folder.write_recipe(recipe)?;
+            }
+            (prior.folder, prior.lock)
+        }
+        None => begin(out, start, recipe)?,
+    };
     let cost = trainer.learner().cost();
     let recorder = Recorder::new(&folder, trainer.position(), corpus.train.classes())?;
     let mut observers = Both { recorder, progress };
+    for text in &notes {
+        observers.observe(&Event::Note { position: trainer.position(), text })?;
+    }
+    let checkpoints = folder.checkpoints();
     let ended = trainer.run(Surroundings { checkpoints: &checkpoints, observer: &mut observers, stop })?;
 
     let summary = summarise(recipe, &corpus, cost, device, &ended, observers.recorder.rows());
     if let Some(summary) = &summary {
         folder.write_summary(summary)?;
     }
-    Ok(Finished { folder, summary, complete: ended.finished })
+    Ok(Finished { folder, summary, complete: ended.finished, _lock: lock })
+}
+
+/// Makes the folder of a new run. The name is taken only now, so that what was refused before leaves nothing.
+fn begin(out: &Path, start: Start, recipe: &Recipe) -> Result<(RunFolder, Lock), Error> {
+    let (Start::Numbered, Some(root), Some(name)) = (start, out.parent(), out.file_name().and_then(OsStr::to_str))
+    else {
+        return RunFolder::create(out, recipe);
+    };
+    loop {
+        match RunFolder::create(&RunFolder::next_free(root, name), recipe) {
+            // Somebody who started at the same moment was quicker: the next name is ours.
+            Err(Error::Occupied { .. } | Error::Locked { .. }) => {}
+            made => return made,
+        }
+    }
+}
+
+/// The images of a run that goes on, as they were, with what is worth saying about what has changed.
+fn unchanged(prior: &Prior, asked: &Recipe, cache: &Path) -> Result<(Corpus, Vec<String>), Error> {
+    let stored = with_absolute_path(&prior.recipe()?);
+    // Opened as the run had it: what differs then is the images.
+    let mut same = stored.clone();
+    same.data.name.clone_from(&asked.data.name);
+    let header = prior.checkpoint.as_ref().map(|checkpoint| &checkpoint.header);
+    let opened = match header {
+        Some(header) => Corpus::of_run(&same, cache, &header.identity),
+        None => Corpus::open(&same, cache),
+    };
+    let steps = match (header.and_then(Header::origin), &opened) {
+        (Some(origin), _) => Some(origin.steps_per_epoch),
+        (None, Ok(corpus)) => Some(corpus.steps_per_epoch(&stored)?),
+        (None, Err(_)) => None,
+    };
+    let mut changes = Changes::of_recipes(&stored, asked, header.zip(steps))?;
+    if let (Some(header), Ok(corpus)) = (header, &opened) {
+        changes = changes.and(Changes::of_images(header, corpus, &same)?);
+    }
+    let Changes { refused, notes } = changes;
+    if refused.is_empty() {
+        return Ok((opened?, notes));
+    }
+    Err(Error::Different { path: prior.folder.path().to_owned(), differences: refused })
+}
+
+/// The recipe with the place of its data as it is found from any folder.
+fn with_absolute_path(recipe: &Recipe) -> Recipe {
+    let mut recipe = recipe.clone();
+    let name = &recipe.data.name;
+    if mp_data::Manifest::find(name).is_err()
+        && let Some(path) =
+            Path::new(name).canonicalize().ok().and_then(|path| path.into_os_string().into_string().ok())
+    {
+        recipe.data.name = path;
+    }
+    recipe
 }
 
 /// The recipe with the way in which each layer of paths is computed, where it leaves that to measurement. A run that goes on
 /// keeps the ways of its checkpoint: others would round differently.
-fn tuned(recipe: &Recipe, corpus: &Corpus, out: &Path, start: Start, cache: &Path) -> Result<Recipe, Error> {
+fn tuned(recipe: &Recipe, corpus: &Corpus, checkpoint: Option<&Checkpoint>, cache: &Path) -> Result<Recipe, Error> {
     let mut tuned = recipe.clone();
+    if let Some(checkpoint) = checkpoint {
+        tuned.model.routing.execution.clone_from(&checkpoint.header.identity.routing.execution);
+        return Ok(tuned);
+    }
     let model = corpus.identity(recipe);
     if !recipe.train.tune_paths || !recipe.model.routing.execution.is_empty() {
         return Ok(tuned);
     }
-    let last = match start {
-        Start::New => None,
-        Start::Resume => Some(checkpoint::last(&RunFolder::open(out)?.checkpoints())).filter(|last| last.exists()),
+    // What has no parallel paths has nothing to choose.
+    if mp_zoo::layers(&model.model, &model.options())?.is_empty() {
+        return Ok(tuned);
+    }
+    let tuning = Tuning {
+        model: model.model.clone(),
+        options: model.options(),
+        precision: recipe.train.precision,
+        batch: recipe.train.batch_size,
+        threads: recipe.train.threads,
     };
-    tuned.model.routing.execution = match last {
-        Some(last) => Checkpoint::load(&last)?.header.identity.routing.execution,
-        // What has no parallel paths has nothing to choose.
-        None if mp_zoo::layers(&model.model, &model.options())?.is_empty() => return Ok(tuned),
-        None => {
-            let tuning = Tuning {
-                model: model.model.clone(),
-                options: model.options(),
-                precision: recipe.train.precision,
-                batch: recipe.train.batch_size,
-                threads: recipe.train.threads,
-            };
-            tune::explain(&tuning, cache, &mut |_| {})?.execution()
-        }
-    };
+    tuned.model.routing.execution = tune::explain(&tuning, cache, &mut |_| {})?.execution();
     Ok(tuned)
 }
 

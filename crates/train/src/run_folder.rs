@@ -1,5 +1,8 @@
 //! The folder of one run and the names of the files in it.
 
+mod lock;
+mod numbered;
+
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
@@ -8,8 +11,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::atomic::{self, Existing};
+use crate::checkpoint;
+use crate::recipe::Override;
 use crate::summary::Summary;
 use crate::{Error, Recipe};
+
+pub use lock::Lock;
 
 const RECIPE: &str = "recipe.toml";
 const METRICS: &str = "metrics.csv";
@@ -30,6 +37,7 @@ const CHECKPOINTS: &str = "checkpoints";
 /// | `routes.json` | routing statistics of the validation set, per layer |
 /// | `checkpoints/` | the last state and the best |
 /// | `report.html` | all of it as one page |
+/// | `.lock` | names the process that trains there, while one does |
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunFolder {
     path: PathBuf,
@@ -45,28 +53,80 @@ pub struct RoutingRecord {
 }
 
 impl RunFolder {
-    /// Fails if `path` holds a run; touches nothing.
+    /// Fails if `path` holds a run; touches nothing. What a start leaves that was killed before it had written the recipe is
+    /// no run.
     ///
     /// # Errors
     /// [`Error::Occupied`].
     pub fn ensure_free(path: &Path) -> Result<(), Error> {
-        match [RECIPE, CHECKPOINTS, METRICS, EVENTS, SUMMARY].into_iter().find(|name| path.join(name).exists()) {
+        let has_checkpoints = || {
+            let files = [checkpoint::last, checkpoint::best];
+            files.iter().any(|file| file(&path.join(CHECKPOINTS)).exists())
+        };
+        let found = [RECIPE, METRICS, EVENTS, SUMMARY].into_iter().find(|name| path.join(name).exists());
+        match found.or_else(|| has_checkpoints().then_some(CHECKPOINTS)) {
             Some(found) => Err(Error::Occupied { path: path.to_owned(), found }),
             None => Ok(()),
         }
     }
 
-    /// Makes the folder of a new run and writes its recipe. Of two processes that try at once, one fails.
+    /// Makes the folder of a new run and writes its recipe, which makes it one. Of two processes that try at once, one fails.
     ///
     /// # Errors
-    /// [`Error::Occupied`] or [`Error::Io`].
-    pub fn create(path: &Path, recipe: &Recipe) -> Result<Self, Error> {
+    /// [`Error::Occupied`], [`Error::Locked`] or [`Error::Io`]; what was made is taken away again.
+    pub fn create(path: &Path, recipe: &Recipe) -> Result<(Self, Lock), Error> {
         Self::ensure_free(path)?;
         let text = recipe.to_toml()?;
         let folder = Self { path: path.to_owned() };
-        fs::create_dir_all(folder.checkpoints()).map_err(Error::io("create", path))?;
-        atomic::write(&folder.file(RECIPE), text.as_bytes(), Existing::Keep)?;
-        Ok(folder)
+        fs::create_dir_all(path).map_err(Error::io("create", path))?;
+        let lock = Lock::take(path).inspect_err(|_| {
+            // Goes if it is empty.
+            let _ = fs::remove_dir(path);
+        })?;
+        // Somebody may have been quicker, and done.
+        Self::ensure_free(path)?;
+        match folder.fill(&text) {
+            Ok(()) => Ok((folder, lock)),
+            Err(error) => {
+                folder.remove_skeleton(lock);
+                Err(error)
+            }
+        }
+    }
+
+    fn fill(&self, recipe: &str) -> Result<(), Error> {
+        fs::create_dir_all(self.checkpoints()).map_err(Error::io("create", &self.path))?;
+        self.remove_leftovers()?;
+        atomic::write(&self.file(RECIPE), recipe.as_bytes(), Existing::Keep)
+    }
+
+    /// Takes away what [`create`](Self::create) made before it failed, and nothing that holds a file of somebody else.
+    fn remove_skeleton(&self, lock: Lock) {
+        let _ = fs::remove_dir(self.checkpoints());
+        drop(lock);
+        let _ = fs::remove_dir(&self.path);
+    }
+
+    /// Takes the run for this process alone, and clears away what killed ones left.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] or [`Error::Io`].
+    pub fn lock(&self) -> Result<Lock, Error> {
+        let lock = Lock::take(&self.path)?;
+        self.remove_leftovers()?;
+        Ok(lock)
+    }
+
+    fn remove_leftovers(&self) -> Result<(), Error> {
+        for folder in [self.path.clone(), self.checkpoints()] {
+            match mp_files::remove_leftovers(&folder) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::io("clear", &folder)(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// The folder of a run that was started before.
@@ -81,25 +141,6 @@ impl RunFolder {
         }
     }
 
-    /// The first of `root/name`, `root/name-2`, `root/name-3`, ... that holds no run.
-    pub fn next_free(root: &Path, name: &str) -> PathBuf {
-        let mut number = 1_u64;
-        loop {
-            let path = numbered(root, name, number);
-            if Self::ensure_free(&path).is_ok() {
-                return path;
-            }
-            number += 1;
-        }
-    }
-
-    /// The last of `root/name`, `root/name-2`, ... that holds a run; `root/name` where none does.
-    pub fn latest(root: &Path, name: &str) -> PathBuf {
-        let holds_run = |number: &u64| Self::ensure_free(&numbered(root, name, *number)).is_err();
-        let number = (1_u64..).take_while(holds_run).last().unwrap_or(1);
-        numbered(root, name, number)
-    }
-
     /// The recipe of the run.
     ///
     /// # Errors
@@ -112,15 +153,25 @@ impl RunFolder {
         Ok(recipe)
     }
 
-    /// Fails unless `recipe` is the one that the run was started with.
+    /// The recipe of the run, changed by `overrides`.
     ///
     /// # Errors
-    /// [`Error::OtherRecipe`] naming the first key that differs.
-    pub fn ensure_recipe(&self, recipe: &Recipe) -> Result<(), Error> {
-        match self.recipe()?.first_difference(recipe)? {
-            Some((key, stored, asked)) => Err(Error::OtherRecipe { path: self.path.clone(), key, stored, asked }),
-            None => Ok(()),
-        }
+    /// As [`Recipe::resolve`].
+    pub fn recipe_with(&self, overrides: &[Override]) -> Result<Recipe, Error> {
+        let path = self.file(RECIPE);
+        let text = path.to_str().ok_or_else(|| Error::Recipe {
+            origin: path.display().to_string(),
+            message: "its path is no text, expected letters that can be written".to_owned(),
+        })?;
+        Recipe::resolve(Some(text), overrides)
+    }
+
+    /// Writes the recipe of the run in place of the former one.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn write_recipe(&self, recipe: &Recipe) -> Result<(), Error> {
+        atomic::write(&self.file(RECIPE), recipe.to_toml()?.as_bytes(), Existing::Replace)
     }
 
     /// The summary of the run; `None` until it is complete.
@@ -206,13 +257,6 @@ impl RunFolder {
     }
 }
 
-fn numbered(root: &Path, name: &str, number: u64) -> PathBuf {
-    match number {
-        1 => root.join(name),
-        _ => root.join(format!("{name}-{number}")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,7 +269,7 @@ mod tests {
     fn a_folder_that_holds_a_run_is_refused_and_left_alone() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("run");
-        let folder = RunFolder::create(&path, &recipe()).unwrap();
+        let (folder, _lock) = RunFolder::create(&path, &recipe()).unwrap();
         assert_eq!(folder.recipe().unwrap(), recipe());
         assert_eq!(
             RunFolder::create(&path, &Recipe::default()).unwrap_err().to_string(),
@@ -251,27 +295,68 @@ mod tests {
         assert!(message.contains("holds no run: recipe.toml is missing"), "{message}");
     }
 
+    /// What is left where a start was killed between any two of its steps.
     #[test]
-    fn default_names_count_up() {
-        let root = tempfile::tempdir().unwrap();
-        let name = |path: PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
-        assert_eq!(name(RunFolder::latest(root.path(), "a")), "a");
-        for expected in ["a", "a-2", "a-3"] {
-            let path = RunFolder::next_free(root.path(), "a");
-            RunFolder::create(&path, &recipe()).unwrap();
-            assert_eq!(name(path), expected);
-            assert_eq!(name(RunFolder::latest(root.path(), "a")), expected);
+    fn what_a_killed_start_left_is_taken_over() {
+        let (lock, folder, draft) = (".lock", "checkpoints/", ".recipe.toml.writing");
+        for left in [&[][..], &[lock], &[lock, folder], &[lock, folder, draft], &[folder]] {
+            let root = tempfile::tempdir().unwrap();
+            for name in left {
+                match name.strip_suffix('/') {
+                    Some(folder) => fs::create_dir(root.path().join(folder)).unwrap(),
+                    None => fs::write(root.path().join(name), "").unwrap(),
+                }
+            }
+            RunFolder::create(root.path(), &recipe()).unwrap_or_else(|error| panic!("{left:?}: {error}"));
+            assert!(!root.path().join(draft).exists());
         }
     }
 
     #[test]
-    fn a_run_is_continued_only_under_its_own_recipe() {
+    fn checkpoints_without_a_recipe_are_not_taken_for_nothing() {
+        for file in ["last.safetensors", "best.safetensors"] {
+            let root = tempfile::tempdir().unwrap();
+            fs::create_dir(root.path().join(CHECKPOINTS)).unwrap();
+            fs::write(root.path().join(CHECKPOINTS).join(file), "").unwrap();
+            let message = RunFolder::create(root.path(), &recipe()).unwrap_err().to_string();
+            assert!(message.contains("already holds a run (checkpoints)"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_start_that_cannot_write_takes_away_what_it_made() {
         let root = tempfile::tempdir().unwrap();
-        let folder = RunFolder::create(root.path(), &recipe()).unwrap();
-        folder.ensure_recipe(&recipe()).unwrap();
-        let mut other = recipe();
-        other.train.batch_size = 7;
-        let message = folder.ensure_recipe(&other).unwrap_err().to_string();
-        assert!(message.contains("the run was started with train.batch_size = 64, not 7"), "{message}");
+        let path = root.path().join("run");
+        fs::create_dir(&path).unwrap();
+        // In the place of the checkpoints' folder.
+        fs::write(path.join(CHECKPOINTS), "mine").unwrap();
+        RunFolder::create(&path, &recipe()).unwrap_err();
+        assert_eq!(fs::read_dir(&path).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn of_many_starts_at_once_one_makes_the_run() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("run");
+        let start = std::sync::Barrier::new(8);
+        let made: Vec<bool> = std::thread::scope(|scope| {
+            let make = || {
+                start.wait();
+                RunFolder::create(&path, &recipe()).is_ok()
+            };
+            let making: Vec<_> = (0..8).map(|_| scope.spawn(make)).collect();
+            making.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(made.iter().filter(|made| **made).count(), 1);
+    }
+
+    #[test]
+    fn the_recipe_is_changed_by_overrides() {
+        let root = tempfile::tempdir().unwrap();
+        let (folder, _lock) = RunFolder::create(root.path(), &recipe()).unwrap();
+        let changed = folder.recipe_with(&["train.epochs=3".parse().unwrap()]).unwrap();
+        assert_eq!((changed.train.epochs, &changed.model), (3, &recipe().model));
+        folder.write_recipe(&changed).unwrap();
+        assert_eq!(folder.recipe().unwrap(), changed);
     }
 }

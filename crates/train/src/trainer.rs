@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use mp_data::{Batch, Loader};
 use tch::Device;
 
-use crate::checkpoint::{self, Best, Checkpoint, Header};
+use crate::checkpoint::{self, Best, Checkpoint, Header, Origin};
 use crate::corpus::Corpus;
 use crate::evaluate::{Evaluation, evaluate};
 use crate::images::{targets_to_device, to_device};
@@ -68,21 +68,22 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    /// Goes back to where the last of `checkpoints` was taken; a run without one stays at its start.
+    /// Goes back to where the checkpoint was taken.
     ///
     /// # Errors
-    /// A checkpoint of another model, or one that is not whole.
-    pub fn resume(&mut self, checkpoints: &Path) -> Result<(), Error> {
-        let path = checkpoint::last(checkpoints);
-        if path.exists() {
-            let checkpoint = Checkpoint::load(&path)?;
-            checkpoint.ensure_model(&self.header.identity.model)?;
-            checkpoint.restore_weights(self.learner.store())?;
-            checkpoint.restore_state(self.learner.optimiser_state())?;
-            self.running = Running::restore(&checkpoint)?;
-            self.header = checkpoint.header;
-        }
+    /// A checkpoint of another model, or of another optimiser.
+    pub fn resume(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
+        checkpoint.ensure_model(&self.header.identity.model)?;
+        checkpoint.restore_weights(self.learner.store())?;
+        checkpoint.restore_state(self.learner.optimiser_state())?;
+        self.running = Running::restore(checkpoint)?;
+        self.header = checkpoint.header.clone();
         Ok(())
+    }
+
+    /// What the checkpoints say that the run is made of.
+    pub fn keep_origin(&mut self, origin: Origin) {
+        self.header = self.header.clone().with_origin(origin);
     }
 
     /// Where the run stands.

@@ -57,7 +57,7 @@ fn a_checkpoint_of_another_model_is_named() {
 fn a_run_folder_whose_recipe_was_changed_is_another_model_too() {
     let root = tempfile::tempdir().unwrap();
     let recipe = common::recipe(&["model.name=base_cnn_w8"]);
-    let folder = RunFolder::create(root.path(), &recipe).unwrap();
+    let (folder, _) = RunFolder::create(root.path(), &recipe).unwrap();
     fs::copy(last(), checkpoint::last(&folder.checkpoints())).unwrap();
     let message = one_line(&Trained::of_run(&folder, Which::Last).err().unwrap());
     assert!(message.ends_with("a checkpoint of `base_cnn_w4_x2_cc`, expected one of `base_cnn_w8`"), "{message}");
@@ -87,7 +87,7 @@ fn a_header_of_another_version_or_form_is_refused() {
     let tensors: Vec<(String, Tensor)> = file.tensors.into_iter().collect();
     let header = &file.metadata["multipath"];
     for (text, expected) in [
-        (header.replacen("\"format\":1", "\"format\":2", 1), "checkpoint of format 2, expected 1"),
+        (header.replacen("\"format\":2", "\"format\":3", 1), "checkpoint of format 3, expected 1 to 2"),
         (header.replacen("\"position\"", "\"posit\"", 1), "missing field `position`"),
         ("{".to_owned(), "EOF while parsing"),
     ] {
@@ -95,6 +95,74 @@ fn a_header_of_another_version_or_form_is_refused() {
         let message = of_weights("base_cnn_w4_x2_cc", &path).err().unwrap();
         assert!(message.contains(expected), "{message}");
     }
+}
+
+/// The bytes of a checkpoint with bit `bit` turned over, as a file.
+fn with_flip(whole: &[u8], bit: usize, path: &Path) {
+    let mut bytes = whole.to_vec();
+    bytes[bit / 8] ^= 1 << (bit % 8);
+    fs::write(path, bytes).unwrap();
+}
+
+/// A small version of `flips` in `soak.rs`.
+#[test]
+fn a_single_flipped_bit_is_refused_wherever_it_is() {
+    let whole = fs::read(last()).unwrap();
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("flipped.safetensors");
+    let header = 8 + u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+    // A bit of each byte of the header, and 300 of the numbers; 37 and 8 have no common factor, so all eight bits are met.
+    let of_header = (0..header).map(|byte| byte * 8 + byte % 8);
+    let of_numbers =
+        (0..300).map(|k| header * 8 + (k * (whole.len() - header) * 8 / 300 + k * 37) % ((whole.len() - header) * 8));
+    for bit in of_header.chain(of_numbers) {
+        with_flip(&whole, bit, &path);
+        let message = of_weights("base_cnn_w4_x2_cc", &path).err();
+        let message = message.unwrap_or_else(|| panic!("bit {} of byte {} was not noticed", bit % 8, bit / 8));
+        assert!(message.contains("is damaged: ") || message.contains("is not a whole safetensors file"), "{message}");
+    }
+}
+
+#[test]
+fn checkpoints_of_the_first_format_are_still_read() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("first.safetensors");
+    let file = load_tensors(&last()).unwrap();
+    let mut header: serde_json::Value = serde_json::from_str(&file.metadata["multipath"]).unwrap();
+    header["format"] = 1.into();
+    header.as_object_mut().unwrap().remove("origin");
+    write_unchecked(&path, &file.tensors, &header.to_string());
+    assert!(!load_tensors(&path).unwrap().checked);
+    of_weights("base_cnn_w4_x2_cc", &path).unwrap();
+
+    // Format 2 always has a checksum: without it, another program has written the file.
+    header["format"] = 2.into();
+    write_unchecked(&path, &file.tensors, &header.to_string());
+    let message = of_weights("base_cnn_w4_x2_cc", &path).err().unwrap();
+    assert!(message.contains("first.safetensors: its checksum is missing"), "{message}");
+}
+
+/// A file as the safetensors library writes it.
+fn write_unchecked(path: &Path, tensors: &std::collections::BTreeMap<String, Tensor>, header: &str) {
+    use safetensors::tensor::{Dtype, TensorView};
+    let numbers: Vec<(String, Vec<usize>, Vec<u8>, Dtype)> = tensors
+        .iter()
+        .map(|(name, tensor)| {
+            let dtype = match tensor.kind() {
+                mp_nn::Kind::Float => Dtype::F32,
+                mp_nn::Kind::Double => Dtype::F64,
+                kind => panic!("{name} is of {kind:?}"),
+            };
+            let mut bytes = vec![0; tensor.numel() * tensor.kind().elt_size_in_bytes()];
+            tensor.contiguous().copy_data_u8(&mut bytes, tensor.numel());
+            (name.clone(), tensor.size().iter().map(|size| *size as usize).collect(), bytes, dtype)
+        })
+        .collect();
+    let views = numbers
+        .iter()
+        .map(|(name, shape, bytes, dtype)| (name, TensorView::new(*dtype, shape.clone(), bytes).unwrap()));
+    let metadata = HashMap::from([("multipath".to_owned(), header.to_owned())]);
+    safetensors::serialize_to_file(views, Some(metadata), path).unwrap();
 }
 
 #[test]

@@ -1,111 +1,14 @@
 //! The process itself: killed, interrupted, and out of disk space.
 #![cfg(unix)]
 
+mod process;
+
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
-use mp_nn::load_tensors;
-use mp_train::checkpoint::{self, Checkpoint};
-use mp_train::metrics::{Row, read_rows};
-use serde_json::Value;
-
-const SIGINT: i32 = 2;
-const SIGKILL: i32 = 9;
-
-/// Steps of an epoch under [`SETTINGS`]: 600 images in batches of 4.
-const PER_EPOCH: u64 = 150;
-
-/// Three epochs, reported and saved often.
-const SETTINGS: [&str; 8] = [
-    "data.limit=600",
-    "data.workers=1",
-    "data.augment.pad=1",
-    "train.epochs=3",
-    "train.batch_size=4",
-    "train.threads=1",
-    "train.log_every=1",
-    "train.checkpoint_every=7",
-];
-
-/// A network so small that a step takes about a millisecond.
-const SMALL: [&str; 2] = ["--model", "base_cnn_w2_x2_cc"];
-
-/// The same, continued.
-const RESUME: [&str; 3] = ["--model", "base_cnn_w2_x2_cc", "--resume"];
-
-fn train(out: &Path, more: &[&str]) -> Command {
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("mp-train"));
-    command.args(["train", "digits", "--out"]).arg(out);
-    for setting in SETTINGS {
-        command.args(["--set", setting]);
-    }
-    command.args(more).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    command
-}
-
-/// Waits until the run has reported step `step`, then sends it a signal and returns how it ended.
-fn signal_after(mut child: Child, out: &Path, step: u64, signal: i32) -> Output {
-    let start = Instant::now();
-    while steps(out).last().is_none_or(|last| last["step"].as_u64() < Some(step)) {
-        assert!(child.try_wait().unwrap().is_none(), "the run ended before step {step}");
-        assert!(start.elapsed() < Duration::from_secs(120), "step {step} was not reached in two minutes");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    let sent = Command::new("kill").arg(format!("-{signal}")).arg(child.id().to_string()).status().unwrap();
-    assert!(sent.success());
-    child.wait_with_output().unwrap()
-}
-
-/// The reports of single steps; a line that is being written is left out.
-fn steps(out: &Path) -> Vec<Value> {
-    let text = fs::read_to_string(out.join("events.jsonl")).unwrap_or_default();
-    let events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    events.filter(|event| event["event"] == "step").collect()
-}
-
-fn losses(out: &Path) -> Vec<(u64, String)> {
-    steps(out).iter().map(|event| (event["step"].as_u64().unwrap(), event["train/losses"].to_string())).collect()
-}
-
-fn rows_without_times(out: &Path) -> Vec<Row> {
-    let mut rows = read_rows(&out.join("metrics.csv")).unwrap();
-    rows.iter_mut().for_each(|row| row.metrics.retain(|(name, _)| !name.contains("second")));
-    rows
-}
-
-fn last(out: &Path) -> PathBuf {
-    checkpoint::last(&out.join("checkpoints"))
-}
-
-fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<String> =
-        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    names
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-#[track_caller]
-fn assert_done(output: &Output) {
-    assert!(output.status.success(), "{:?}: {}", output.status, stderr(output));
-}
-
-/// Every loss to its last digit, every metric but times, every tensor of the last checkpoint.
-#[track_caller]
-fn assert_same(one: &Path, other: &Path) {
-    assert_eq!(losses(one), losses(other));
-    assert_eq!(rows_without_times(one), rows_without_times(other));
-    let (one, other) = (load_tensors(&last(one)).unwrap().tensors, load_tensors(&last(other)).unwrap().tensors);
-    for (name, tensor) in &one {
-        assert!(tensor.equal(&other[name]), "{name} differs");
-    }
-}
+use mp_train::checkpoint::Checkpoint;
+use process::*;
 
 #[test]
 fn a_run_killed_in_the_middle_of_an_epoch_resumes_as_if_it_had_never_stopped() {
@@ -125,20 +28,6 @@ fn a_run_killed_in_the_middle_of_an_epoch_resumes_as_if_it_had_never_stopped() {
     assert_done(&train(&killed, &RESUME).output().unwrap());
     assert_same(&whole, &killed);
     assert_eq!(names(&killed.join("checkpoints")), ["best.safetensors", "last.safetensors"]);
-}
-
-/// Writes 400 training and 4 test images of noise, 32x32, of two classes, as IDX files.
-fn write_noise(folder: &Path) -> String {
-    fs::create_dir(folder).unwrap();
-    for (split, count) in [("train", 400_u32), ("t10k", 4)] {
-        let sizes: Vec<u8> = [count, 32, 32].iter().flat_map(|size| size.to_be_bytes()).collect();
-        let pixels = (0..count * 32 * 32).map(|k| (k.wrapping_mul(2_654_435_761) >> 24) as u8).collect::<Vec<u8>>();
-        let images = [&[0, 0, 8, 3], sizes.as_slice(), &pixels].concat();
-        let labels = [&[0, 0, 8, 1], &sizes[..4], &(0..count).map(|k| (k % 2) as u8).collect::<Vec<u8>>()].concat();
-        fs::write(folder.join(format!("{split}-images-idx3-ubyte")), images).unwrap();
-        fs::write(folder.join(format!("{split}-labels-idx1-ubyte")), labels).unwrap();
-    }
-    folder.display().to_string()
 }
 
 #[test]
@@ -200,4 +89,70 @@ fn a_run_that_diverges_ends_with_one_line_and_code_1() {
     // A tenth of 150 steps is 15: step 16 ruins the weights, step 17 is the first to show it in its loss.
     assert!(errors.len() == 1 && errors[0].contains("training diverged at step 17: the loss is"), "{message}");
     assert_eq!(Checkpoint::load(&last(&out)).unwrap().header.position.step, 14);
+}
+
+#[test]
+fn every_signal_that_asks_saves_the_run_and_is_named_by_the_exit_code() {
+    let root = tempfile::tempdir().unwrap();
+    for signal in [SIGTERM, SIGHUP, SIGUSR1] {
+        let out = root.path().join(signal.to_string());
+        let output = signal_after(train(&out, &SMALL).spawn().unwrap(), &out, 10, signal);
+        assert_eq!(output.status.code(), Some(128 + signal), "{}", stderr(&output));
+        let saved = Checkpoint::load(&last(&out)).unwrap().header.position.step;
+        assert_eq!(losses(&out).last().unwrap().0, saved, "signal {signal}: the last step taken is the one saved");
+        assert!(stderr(&output).ends_with(&format!("mp-train train --resume --out {}\n", out.display())));
+    }
+}
+
+#[test]
+fn a_closed_terminal_and_a_warning_ask_as_often_as_they_like_and_a_second_wish_to_end_is_obeyed_at_once() {
+    let root = tempfile::tempdir().unwrap();
+    // All are delivered before the run takes another step.
+    let end = |name: &str, signals: &[i32]| {
+        let out = root.path().join(name);
+        let mut child = train(&out, &[&SMALL[..], &["--set", "train.checkpoint_every=0"]].concat()).spawn().unwrap();
+        wait_for(&mut child, &out, 10);
+        send(&child, SIGSTOP);
+        signals.iter().for_each(|signal| send(&child, *signal));
+        send(&child, SIGCONT);
+        let code = child.wait_with_output().unwrap().status.code().unwrap();
+        assert!(signals.iter().any(|signal| code == 128 + signal), "{name}: {code}");
+        last(&out).exists()
+    };
+    assert!(end("closed", &[SIGHUP, SIGUSR1, SIGTERM]), "three signals, of which one wants an end: saved");
+    assert!(!end("twice", &[SIGINT, SIGTERM]), "two that want an end: not saved");
+}
+
+#[test]
+fn what_was_ignored_at_the_start_stays_ignored() {
+    let root = tempfile::tempdir().unwrap();
+    let out = root.path().join("run");
+    let run = train(&out, &SMALL);
+    // As nohup does with the first, and a script with the second for what it puts into the background.
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' HUP INT; exec \"$0\" \"$@\""]).arg(run.get_program()).args(run.get_args());
+    let mut child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    wait_for(&mut child, &out, 5);
+    send(&child, SIGHUP);
+    send(&child, SIGINT);
+    let output = signal_after(child, &out, 40, SIGTERM);
+    assert_eq!(output.status.code(), Some(128 + SIGTERM), "{}", stderr(&output));
+}
+
+/// A small version of `kills` in `soak.rs`.
+#[test]
+fn a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been_and_leaves_nothing_else() {
+    let root = tempfile::tempdir().unwrap();
+    let (whole, killed) = (root.path().join("whole"), root.path().join("killed"));
+    assert_done(&train(&whole, &SMALL).output().unwrap());
+    let auto = [&SMALL[..], &["--auto-resume"]].concat();
+    for step in [1, 13, PER_EPOCH - 1, PER_EPOCH + 1, 2 * PER_EPOCH] {
+        let output = signal_after(train(&killed, &auto).spawn().unwrap(), &killed, step, SIGKILL);
+        assert_eq!(output.status.signal(), Some(SIGKILL));
+        fs::write(killed.join("checkpoints/.tmpAb3xYz"), "left by an earlier version").unwrap();
+        fs::write(killed.join(".recipe.toml.writing"), "left by a kill").unwrap();
+    }
+    assert_done(&train(&killed, &auto).output().unwrap());
+    assert_same(&whole, &killed);
+    assert_eq!(all_names(&killed), all_names(&whole));
 }

@@ -5,30 +5,39 @@ use toml::{Table, Value};
 use super::Recipe;
 use crate::Error;
 
+/// A key whose value is not the same in two recipes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// The key, with its tables: `train.epochs`.
+    pub key: String,
+    /// Its value in the first, as TOML.
+    pub here: String,
+    /// Its value in the second.
+    pub there: String,
+}
+
 impl Recipe {
-    /// The first key whose values differ, with its value here and there.
+    /// Every key whose values differ, in the order of the recipe.
     ///
     /// # Errors
     /// [`Error::Recipe`] where a value has no TOML form.
-    pub fn first_difference(&self, other: &Self) -> Result<Option<(String, String, String)>, Error> {
-        Ok(differ("", &self.to_table()?, &other.to_table()?))
+    pub fn differences(&self, other: &Self) -> Result<Vec<Difference>, Error> {
+        let mut found = Vec::new();
+        differ("", &self.to_table()?, &other.to_table()?, &mut found);
+        Ok(found)
     }
 }
 
-fn differ(prefix: &str, here: &Table, there: &Table) -> Option<(String, String, String)> {
+fn differ(prefix: &str, here: &Table, there: &Table, found: &mut Vec<Difference>) {
     let keys = here.keys().chain(there.keys().filter(|key| !here.contains_key(*key)));
     for name in keys {
         let key = format!("{prefix}{name}");
-        let found = match (here.get(name), there.get(name)) {
-            (Some(Value::Table(a)), Some(Value::Table(b))) => differ(&format!("{key}."), a, b),
-            (a, b) if a == b => None,
-            (a, b) => Some((key, show(a), show(b))),
-        };
-        if found.is_some() {
-            return found;
+        match (here.get(name), there.get(name)) {
+            (Some(Value::Table(a)), Some(Value::Table(b))) => differ(&format!("{key}."), a, b, found),
+            (a, b) if a == b => {}
+            (a, b) => found.push(Difference { key, here: show(a), there: show(b) }),
         }
     }
-    None
 }
 
 fn show(value: Option<&Value>) -> String {
@@ -40,12 +49,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_the_key_and_both_values() {
+    fn names_every_key_and_both_values() {
         let first = Recipe::default();
         let mut second = first.clone();
-        assert_eq!(first.first_difference(&second).unwrap(), None);
+        assert_eq!(first.differences(&second).unwrap(), []);
         second.schedule.milestones = vec![2.0];
-        let expected = ("schedule.milestones".to_owned(), "[]".to_owned(), "[2.0]".to_owned());
-        assert_eq!(first.first_difference(&second).unwrap(), Some(expected));
+        second.train.seed = 9;
+        second.data.augment.cutout = 3;
+        let difference = |key: &str, here: &str, there: &str| Difference {
+            key: key.to_owned(),
+            here: here.to_owned(),
+            there: there.to_owned(),
+        };
+        let expected = [
+            difference("data.augment.cutout", "0", "3"),
+            difference("train.seed", "1", "9"),
+            difference("schedule.milestones", "[]", "[2.0]"),
+        ];
+        assert_eq!(first.differences(&second).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_table_that_is_there_in_one_only_is_one_difference() {
+        let first = Recipe::default();
+        let mut second = first.clone();
+        second.data.augment.trivial_augment = Some(Default::default());
+        let found = first.differences(&second).unwrap();
+        assert_eq!((found.len(), found[0].here.as_str()), (1, "nothing"), "{found:?}");
     }
 }

@@ -13,6 +13,7 @@ use mp_data::{AugmentConfig, BatchMix, CutMix, Holdout, Mixup, OnDamage, Sampler
 use mp_routing::RoutingLossConfig;
 use serde::{Deserialize, Serialize};
 
+pub use difference::Difference;
 pub use embedded::{Embedded, embedded};
 pub use mp_zoo::RoutingConfig;
 pub use overrides::Override;

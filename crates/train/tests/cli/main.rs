@@ -1,11 +1,13 @@
 //! The binary as its users meet it: each test runs `mp-train` as a process of its own.
 
 mod data;
+mod goes_on;
 mod help;
 mod pictures;
 mod refusals;
 mod run;
 mod splits;
+mod together;
 
 use std::path::Path;
 use std::process::{Command, Output};

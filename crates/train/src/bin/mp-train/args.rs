@@ -53,9 +53,13 @@ Examples:
   mp-train train mine.toml --set train.epochs=30 --set optimiser.lr=0.05
   mp-train train --model resnet20_x3_cc --data cifar10 --out runs/mine
   mp-train train --resume --out runs/mine
+  mp-train train --resume --out runs/mine --set train.epochs=60
+  mp-train train mine.toml --out runs/mine --auto-resume
 
 Recipes that come with the binary: quickstart, digits, cifar10-resnet20.
-Ctrl-C saves the run and ends it; --resume continues it as if it had never stopped.")]
+Ctrl-C saves the run and ends it, and so do SIGTERM, SIGHUP and SIGUSR1; --resume continues it as if it had never stopped. What is
+given with --resume changes the run's own recipe: the place of the data (--data), train.epochs, and what changes no number, such as
+data.workers or train.checkpoint_every. Anything else would be another run, and is refused.")]
 pub(crate) struct Train {
     /// A recipe that comes with the binary, or the path of a .toml file
     pub(crate) recipe: Option<String>,
@@ -68,12 +72,18 @@ pub(crate) struct Train {
     /// Change one key of the recipe; may be given more than once
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) overrides: Vec<Override>,
-    /// The run folder [default: the first free of runs/NAME, runs/NAME-2, ...]
+    /// The run folder [default: the next of runs/NAME, runs/NAME-2, ...]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// Continue the run in --out, or the recipe's latest, from its last checkpoint
     #[arg(long)]
     pub(crate) resume: bool,
+    /// Continue the run in --out, or the recipe's latest, if there is one, and start it otherwise: for jobs that are requeued
+    #[arg(long, conflicts_with = "resume")]
+    pub(crate) auto_resume: bool,
+    /// Continue from this checkpoint, and drop what the run has reported since
+    #[arg(long, value_enum, value_name = "STATE", requires = "resume")]
+    pub(crate) from: Option<State>,
     #[command(flatten)]
     pub(crate) data_dir: DataDir,
 }

@@ -19,7 +19,7 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     }
     print(&format!("{error:#}"));
     match error.downcast_ref::<Error>() {
-        Some(Error::Interrupted) => ExitCode::from(interrupt::EXIT_CODE as u8),
+        Some(Error::Interrupted) => ExitCode::from(interrupt::exit_code()),
         Some(Error::Diverged { .. } | Error::Torch { .. } | Error::Report(_)) => ExitCode::from(FAILED),
         _ => ExitCode::from(REFUSED),
     }

@@ -1,7 +1,8 @@
 //! The `mp-train` binary: trains, evaluates, applies and times multi-path networks.
 //!
 //! Results go to standard output, progress and errors to standard error. Exit codes: 0 done; 2 the request, a file or the
-//! system did not allow it; 1 the work itself failed, as when training diverges; 130 stopped by Ctrl-C.
+//! system did not allow it; 1 the work itself failed, as when training diverges; 128 + N stopped by
+//! signal N: 130 for Ctrl-C.
 
 mod args;
 mod commands;

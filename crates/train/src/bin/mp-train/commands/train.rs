@@ -17,8 +17,7 @@ use crate::output::{self, short, thousands};
 const RUNS: &str = "runs";
 
 pub(crate) fn run(args: Train) -> anyhow::Result<ExitCode> {
-    let (recipe, out) = plan(&args)?;
-    let start = if args.resume { Start::Resume } else { Start::New };
+    let Plan { recipe, out, start } = plan(&args)?;
     let cache = args.data_dir.resolve()?;
     let stop = interrupt::on_signal()?;
 
@@ -27,8 +26,19 @@ pub(crate) fn run(args: Train) -> anyhow::Result<ExitCode> {
     drop(progress);
     let report = report::write(&finished.folder)?;
 
-    let Finished { folder, summary, complete } = finished;
-    if let Some(summary) = &summary {
+    let shown = show(&finished, &report);
+    if finished.complete {
+        shown?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    // Only an aid, which a terminal that was closed cannot show: the run is saved all the same.
+    let folder = finished.folder.path().display();
+    let _ = writeln!(io::stderr(), "saved; continue with: mp-train train --resume --out {folder}");
+    Ok(ExitCode::from(interrupt::exit_code()))
+}
+
+fn show(finished: &Finished, report: &Path) -> anyhow::Result<()> {
+    if let Some(summary) = &finished.summary {
         output::text(&describe(summary))?;
         for (split, skipped) in [("training", &summary.skipped), ("validation", &summary.skipped_valid)] {
             if skipped.images > 0 {
@@ -36,36 +46,57 @@ pub(crate) fn run(args: Train) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    if complete {
-        output::text(&format!("run     {}\nreport  {}", folder.path().display(), report.display()))?;
-        return Ok(ExitCode::SUCCESS);
+    if finished.complete {
+        output::text(&format!("run     {}\nreport  {}", finished.folder.path().display(), report.display()))?;
     }
-    // Only an aid: the run is saved whether this can be shown or not.
-    let _ = writeln!(io::stderr(), "saved; continue with: mp-train train --resume --out {}", folder.path().display());
-    Ok(ExitCode::from(interrupt::EXIT_CODE as u8))
+    Ok(())
 }
 
-/// What to train, and where.
-fn plan(args: &Train) -> anyhow::Result<(Recipe, PathBuf)> {
+/// What to train, where, and whether it begins there or goes on.
+struct Plan {
+    recipe: Recipe,
+    out: PathBuf,
+    start: Start,
+}
+
+fn plan(args: &Train) -> anyhow::Result<Plan> {
     let mut overrides = Vec::new();
     overrides.extend(args.model.iter().map(|model| Override::string("model.name", model)));
     overrides.extend(args.data.iter().map(|data| Override::string("data.name", data)));
     overrides.extend(args.overrides.iter().cloned());
 
-    if args.recipe.is_none() && overrides.is_empty() {
-        return match &args.out {
-            Some(out) if args.resume => Ok((RunFolder::open(out)?.recipe()?, out.clone())),
-            _ if args.resume => bail!("nothing says which run to continue: give its folder with --out"),
-            _ => bail!("nothing says what to train: name a recipe, or --model and --data; see `mp-train train --help`"),
+    let names_run = args.recipe.is_some() || (args.model.is_some() && args.data.is_some());
+    if !names_run && args.out.is_none() && (args.resume || args.auto_resume) {
+        bail!("nothing says which run to continue: give its folder with --out");
+    }
+    if args.recipe.is_none() && overrides.is_empty() && !args.resume && !args.auto_resume {
+        bail!("nothing says what to train: name a recipe, or --model and --data; see `mp-train train --help`");
+    }
+    if args.resume || args.auto_resume {
+        let out = match &args.out {
+            Some(out) => out.clone(),
+            None => {
+                let recipe = Recipe::resolve(args.recipe.as_deref(), &overrides)?;
+                RunFolder::latest(Path::new(RUNS), &run_name(args, &recipe))
+            }
         };
+        let folder = RunFolder::open(&out);
+        if args.resume || folder.is_ok() {
+            // What was not named is as it was.
+            let recipe = match &args.recipe {
+                Some(recipe) => Recipe::resolve(Some(recipe), &overrides)?,
+                None => folder?.recipe_with(&overrides)?,
+            };
+            let start = args.from.map_or(Start::Resume, |state| Start::ResumeFrom(state.into()));
+            return Ok(Plan { recipe, out, start });
+        }
     }
     let recipe = Recipe::resolve(args.recipe.as_deref(), &overrides)?;
-    let out = args.out.clone().unwrap_or_else(|| {
-        let name = run_name(args, &recipe);
-        let find = if args.resume { RunFolder::latest } else { RunFolder::next_free };
-        find(Path::new(RUNS), &name)
-    });
-    Ok((recipe, out))
+    let (out, start) = match &args.out {
+        Some(out) => (out.clone(), Start::New),
+        None => (Path::new(RUNS).join(run_name(args, &recipe)), Start::Numbered),
+    };
+    Ok(Plan { recipe, out, start })
 }
 
 /// The recipe's name where it runs as it is, otherwise the model's and the data's.

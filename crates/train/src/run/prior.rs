@@ -1,0 +1,155 @@
+//! What a run folder holds that a run can go on from.
+
+use std::fs;
+use std::path::Path;
+
+use crate::atomic::{self, Existing};
+use crate::checkpoint::{self, Checkpoint};
+use crate::metrics::{read_events, read_rows};
+use crate::observer::Position;
+use crate::run_folder::{Lock, RunFolder};
+use crate::trained::Which;
+use crate::{Error, Recipe};
+
+/// A run that was begun, taken for this process alone.
+#[derive(Debug)]
+pub(super) struct Prior {
+    pub(super) folder: RunFolder,
+    pub(super) lock: Lock,
+    /// Where it goes on from; `None` before its first checkpoint.
+    pub(super) checkpoint: Option<Checkpoint>,
+    /// Whether that is the best, to be put in the place of the last.
+    from_best: bool,
+    /// What is worth saying.
+    pub(super) notes: Vec<String>,
+}
+
+impl Prior {
+    /// Finds the checkpoint to go on from: the one that `from` names, otherwise the last, if nothing shows that the run was
+    /// further. Writes nothing.
+    ///
+    /// # Errors
+    /// [`Error::NotARun`], [`Error::Locked`], [`Error::SetBack`], [`Error::LastUnreadable`], [`Error::NoCheckpoint`], and
+    /// what is wrong with the checkpoint.
+    pub(super) fn read(out: &Path, from: Option<Which>) -> Result<Self, Error> {
+        let folder = RunFolder::open(out)?;
+        let lock = folder.lock()?;
+        let mut notes = Vec::new();
+        let checkpoint = match from {
+            None => {
+                let last = last(&folder)?;
+                ensure_furthest(&folder, last.as_ref())?;
+                if last.is_none() {
+                    notes.push("the run has no checkpoint yet: it starts again from its beginning".to_owned());
+                }
+                last
+            }
+            Some(which) => {
+                let (path, missing) = match which {
+                    Which::Best => (checkpoint::best(&folder.checkpoints()), "checkpoints/best.safetensors"),
+                    Which::Last => (checkpoint::last(&folder.checkpoints()), "checkpoints/last.safetensors"),
+                };
+                if !path.is_file() {
+                    return Err(Error::NoCheckpoint { path: out.to_owned(), missing });
+                }
+                let chosen = Checkpoint::load(&path)?;
+                notes.extend(dropped(&folder, chosen.header.position)?);
+                Some(chosen)
+            }
+        };
+        Ok(Self { folder, lock, checkpoint, from_best: from == Some(Which::Best), notes })
+    }
+
+    /// The recipe that the run was started with: the checkpoint's, or, where it has none, the one in the folder.
+    pub(super) fn recipe(&self) -> Result<Recipe, Error> {
+        match self.checkpoint.as_ref().and_then(|checkpoint| checkpoint.header.origin()) {
+            Some(origin) => Recipe::from_toml(&origin.recipe, "the recipe in the checkpoint"),
+            None => self.folder.recipe(),
+        }
+    }
+
+    /// Makes the chosen checkpoint the last one, so that a kill from here on finds the run where it now stands.
+    pub(super) fn settle(&self) -> Result<(), Error> {
+        if !self.from_best {
+            return Ok(());
+        }
+        let checkpoints = self.folder.checkpoints();
+        let best = checkpoint::best(&checkpoints);
+        let bytes = fs::read(&best).map_err(Error::io("read", &best))?;
+        atomic::write(&checkpoint::last(&checkpoints), &bytes, Existing::Replace)
+    }
+}
+
+/// The last checkpoint, where there is one.
+fn last(folder: &RunFolder) -> Result<Option<Checkpoint>, Error> {
+    let path = checkpoint::last(&folder.checkpoints());
+    if !path.exists() {
+        return Ok(None);
+    }
+    match Checkpoint::load(&path) {
+        Ok(last) => Ok(Some(last)),
+        Err(source) => Err(match Checkpoint::load(&checkpoint::best(&folder.checkpoints())) {
+            Ok(best) => Error::LastUnreadable {
+                path: folder.path().to_owned(),
+                epoch: best.header.position.epoch,
+                source: Box::new(source),
+            },
+            Err(_) => source,
+        }),
+    }
+}
+
+/// Fails where the files show that the run was further than its last checkpoint.
+fn ensure_furthest(folder: &RunFolder, last: Option<&Checkpoint>) -> Result<(), Error> {
+    let reached = last.map_or_else(Position::default, |last| last.header.position);
+    let best = checkpoint::best(&folder.checkpoints());
+    let best = if last.is_none() { Checkpoint::load(&best).ok() } else { None };
+    let Some(evidence) = further(folder, reached, best.as_ref())? else { return Ok(()) };
+    let found = match last {
+        Some(_) => format!("checkpoints/last.safetensors is of step {}", reached.step),
+        None => "checkpoints/last.safetensors is missing".to_owned(),
+    };
+    let advice = match (last, best) {
+        (Some(_), _) => {
+            "put the later one back, or go on from this one with `--from last`, which drops later reports".to_owned()
+        }
+        (None, Some(best)) => format!(
+            "put it back, or go on from the best checkpoint, of epoch {}, with `--from best`, which drops later reports",
+            best.header.position.epoch
+        ),
+        (None, None) => "put it back, or start a new run with --out".to_owned(),
+    };
+    Err(Error::SetBack { path: folder.path().to_owned(), found, evidence, advice })
+}
+
+/// What shows that there was a later checkpoint than that of `reached`. One that is reported was written; the end of an epoch
+/// is reported before its checkpoint, so that one epoch more proves nothing.
+fn further(folder: &RunFolder, reached: Position, best: Option<&Checkpoint>) -> Result<Option<String>, Error> {
+    if folder.events().exists() {
+        let saved = read_events(&folder.events(), "checkpoint")?;
+        let saved = saved.iter().filter_map(|event| Some((event["epoch"].as_u64()?, event["step"].as_u64()?))).max();
+        if let Some((_, step)) = saved.filter(|saved| *saved > (reached.epoch, reached.step)) {
+            return Ok(Some(format!("events.jsonl reports one after step {step}")));
+        }
+    }
+    if folder.metrics().exists()
+        && let Some(row) = read_rows(&folder.metrics())?.last().filter(|row| row.epoch > reached.epoch + 1)
+    {
+        return Ok(Some(format!("metrics.csv has epoch {}", row.epoch)));
+    }
+    // One that cannot be read is written anew.
+    if let Some(summary) = folder.summary().ok().flatten().filter(|summary| summary.steps > reached.step) {
+        return Ok(Some(format!("summary.json has {} steps", summary.steps)));
+    }
+    let best = best.map(|best| best.header.position.epoch).filter(|epoch| *epoch > reached.epoch + 1);
+    Ok(best.map(|epoch| format!("checkpoints/best.safetensors is of epoch {epoch}")))
+}
+
+/// What going on from `position` leaves of the reports, where it leaves something out.
+fn dropped(folder: &RunFolder, position: Position) -> Result<Option<String>, Error> {
+    if !folder.metrics().exists() {
+        return Ok(None);
+    }
+    let later = read_rows(&folder.metrics())?.iter().filter(|row| row.epoch > position.epoch).count();
+    Ok((later > 0).then(|| format!("the reports of {later} epochs after step {} are dropped", position.step)))
+}
