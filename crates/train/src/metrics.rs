@@ -181,7 +181,7 @@ mod tests {
 
     fn folder() -> (tempfile::TempDir, RunFolder) {
         let root = tempfile::tempdir().unwrap();
-        let (folder, _) = RunFolder::create(root.path(), &Recipe::resolve(Some("digits"), &[]).unwrap()).unwrap();
+        let folder = RunFolder::create(root.path(), &Recipe::resolve(Some("digits"), &[]).unwrap()).unwrap();
         (root, folder)
     }
 

@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn reports_go_to_the_events_and_epochs_to_both_files() {
         let root = tempfile::tempdir().unwrap();
-        let (folder, _) = RunFolder::create(root.path(), &Recipe::resolve(Some("digits"), &[]).unwrap()).unwrap();
+        let folder = RunFolder::create(root.path(), &Recipe::resolve(Some("digits"), &[]).unwrap()).unwrap();
         let mut recorder = Recorder::new(&folder, Position::default(), &[]).unwrap();
         let interval = Interval {
             position: Position { epoch: 0, step_in_epoch: 5, step: 5 },

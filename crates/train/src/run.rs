@@ -127,10 +127,10 @@ pub fn train(
 fn begin(out: &Path, start: Start, recipe: &Recipe) -> Result<(RunFolder, Lock), Error> {
     let (Start::Numbered, Some(root), Some(name)) = (start, out.parent(), out.file_name().and_then(OsStr::to_str))
     else {
-        return RunFolder::create(out, recipe);
+        return RunFolder::begin(out, recipe);
     };
     loop {
-        match RunFolder::create(&RunFolder::next_free(root, name), recipe) {
+        match RunFolder::begin(&RunFolder::next_free(root, name), recipe) {
             // Somebody who started at the same moment was quicker: the next name is ours.
             Err(Error::Occupied { .. } | Error::Locked { .. }) => {}
             made => return made,

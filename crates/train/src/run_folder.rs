@@ -70,11 +70,19 @@ impl RunFolder {
         }
     }
 
+    /// Makes the folder of a new run, as [`begin`](Self::begin) does, and lets go of its lock.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin).
+    pub fn create(path: &Path, recipe: &Recipe) -> Result<Self, Error> {
+        Self::begin(path, recipe).map(|(folder, _lock)| folder)
+    }
+
     /// Makes the folder of a new run and writes its recipe, which makes it one. Of two processes that try at once, one fails.
     ///
     /// # Errors
     /// [`Error::Occupied`], [`Error::Locked`] or [`Error::Io`]; what was made is taken away again.
-    pub fn create(path: &Path, recipe: &Recipe) -> Result<(Self, Lock), Error> {
+    pub fn begin(path: &Path, recipe: &Recipe) -> Result<(Self, Lock), Error> {
         Self::ensure_free(path)?;
         let text = recipe.to_toml()?;
         let folder = Self { path: path.to_owned() };
@@ -100,7 +108,7 @@ impl RunFolder {
         atomic::write(&self.file(RECIPE), recipe.as_bytes(), Existing::Keep)
     }
 
-    /// Takes away what [`create`](Self::create) made before it failed, and nothing that holds a file of somebody else.
+    /// Takes away what [`begin`](Self::begin) made before it failed, and nothing that holds a file of somebody else.
     fn remove_skeleton(&self, lock: Lock) {
         let _ = fs::remove_dir(self.checkpoints());
         drop(lock);
@@ -269,7 +277,7 @@ mod tests {
     fn a_folder_that_holds_a_run_is_refused_and_left_alone() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("run");
-        let (folder, _lock) = RunFolder::create(&path, &recipe()).unwrap();
+        let folder = RunFolder::create(&path, &recipe()).unwrap();
         assert_eq!(folder.recipe().unwrap(), recipe());
         assert_eq!(
             RunFolder::create(&path, &Recipe::default()).unwrap_err().to_string(),
@@ -353,7 +361,7 @@ mod tests {
     #[test]
     fn the_recipe_is_changed_by_overrides() {
         let root = tempfile::tempdir().unwrap();
-        let (folder, _lock) = RunFolder::create(root.path(), &recipe()).unwrap();
+        let folder = RunFolder::create(root.path(), &recipe()).unwrap();
         let changed = folder.recipe_with(&["train.epochs=3".parse().unwrap()]).unwrap();
         assert_eq!((changed.train.epochs, &changed.model), (3, &recipe().model));
         folder.write_recipe(&changed).unwrap();

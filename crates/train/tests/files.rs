@@ -57,7 +57,7 @@ fn a_checkpoint_of_another_model_is_named() {
 fn a_run_folder_whose_recipe_was_changed_is_another_model_too() {
     let root = tempfile::tempdir().unwrap();
     let recipe = common::recipe(&["model.name=base_cnn_w8"]);
-    let (folder, _) = RunFolder::create(root.path(), &recipe).unwrap();
+    let folder = RunFolder::create(root.path(), &recipe).unwrap();
     fs::copy(last(), checkpoint::last(&folder.checkpoints())).unwrap();
     let message = one_line(&Trained::of_run(&folder, Which::Last).err().unwrap());
     assert!(message.ends_with("a checkpoint of `base_cnn_w4_x2_cc`, expected one of `base_cnn_w8`"), "{message}");

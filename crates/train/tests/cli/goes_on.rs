@@ -93,7 +93,7 @@ fn images_that_are_not_those_of_the_run_are_named_and_refused() {
         assert_eq!(fs::read(last(folder.path())).unwrap(), before);
     };
 
-    ["train/dog", "val/dog"].map(|class| moved(class, &class.replace("dog", "zebra")));
+    ["train/dog", "val/dog"].iter().for_each(|class| moved(class, &class.replace("dog", "zebra")));
     refused("class 2 \"dog\", not \"eel\"; ");
 
     again();
