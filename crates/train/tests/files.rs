@@ -151,6 +151,7 @@ fn write_unchecked(path: &Path, tensors: &std::collections::BTreeMap<String, Ten
             let dtype = match tensor.kind() {
                 mp_nn::Kind::Float => Dtype::F32,
                 mp_nn::Kind::Double => Dtype::F64,
+                mp_nn::Kind::Int64 => Dtype::I64,
                 kind => panic!("{name} is of {kind:?}"),
             };
             let mut bytes = vec![0; tensor.numel() * tensor.kind().elt_size_in_bytes()];

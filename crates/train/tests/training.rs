@@ -34,7 +34,10 @@ fn measured_ways_of_computing_paths_are_kept_with_the_run() {
     };
     let begun = train(Start::New, "train.epochs=1");
     assert!(!begun.complete);
-    let first = chosen(&begun.folder);
+    let folder = begun.folder.clone();
+    // Until then nobody else may write the folder.
+    drop(begun);
+    let first = chosen(&folder);
     // Times that would choose otherwise: the run goes on as it began.
     let table = cache.join("path-execution.json");
     let text = std::fs::read_to_string(&table).unwrap();
@@ -43,7 +46,7 @@ fn measured_ways_of_computing_paths_are_kept_with_the_run() {
     let resumed = train(Start::Resume, "train.epochs=1");
     assert_eq!(chosen(&resumed.folder), first);
     assert!(!table.exists(), "a run that goes on measures nothing");
-    assert!(begun.folder.recipe().unwrap().model.routing.execution.is_empty());
+    assert!(folder.recipe().unwrap().model.routing.execution.is_empty());
 }
 
 #[test]

@@ -17,7 +17,7 @@ pub struct Difference {
 }
 
 impl Recipe {
-    /// Every key whose values differ, in the order of the recipe.
+    /// Every key whose values differ, in alphabetical order.
     ///
     /// # Errors
     /// [`Error::Recipe`] where a value has no TOML form.
@@ -63,8 +63,8 @@ mod tests {
         };
         let expected = [
             difference("data.augment.cutout", "0", "3"),
-            difference("train.seed", "1", "9"),
             difference("schedule.milestones", "[]", "[2.0]"),
+            difference("train.seed", "1", "9"),
         ];
         assert_eq!(first.differences(&second).unwrap(), expected);
     }
