@@ -187,6 +187,7 @@ fn a_checkpoint_of_another_model_is_refused() {
     fs::write(&path, recipe).unwrap();
     for arguments in [&["eval", "run"][..], &["train", "--resume", "--out", "run"]] {
         let error = refused(mp_train(folder.path(), arguments));
+        let error = error.replace('"', "`");
         assert!(error.contains("`base_cnn_w4_x2_cc`") && error.contains("`base_cnn_w4_x2`"), "{error}");
     }
 }
