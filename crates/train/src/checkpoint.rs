@@ -18,9 +18,9 @@ use mp_zoo::{InputSize, ModelOptions, RoutingConfig};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use crate::Error;
 use crate::observer::Position;
 use crate::timing::Timing;
+use crate::{Error, Recipe};
 
 pub use origin::{Origin, Part};
 
@@ -129,6 +129,15 @@ impl Header {
     /// What the run was made of; unknown in files of format 1.
     pub fn origin(&self) -> Option<&Origin> {
         self.origin.as_ref()
+    }
+
+    /// The recipe that the run was trained under; unknown in files of format 1.
+    ///
+    /// # Errors
+    /// [`Error::Recipe`] where a later version wrote it, with keys that this one does not know.
+    pub fn recipe(&self) -> Result<Option<Recipe>, Error> {
+        let read = |origin: &Origin| Recipe::from_toml(&origin.recipe, "the recipe in the checkpoint");
+        self.origin.as_ref().map(read).transpose()
     }
 
     /// The header of the same state of a run that goes on as one of `origin`.

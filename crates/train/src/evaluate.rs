@@ -120,8 +120,11 @@ fn whole(batch: &Batch, device: Device) -> Option<Tensor> {
 /// # Errors
 /// As [`Trained::of_run`] and [`evaluate`]; data that is missing, or of other classes than the run's.
 pub fn of_run(folder: &RunFolder, which: Which, split: Split, cache: &Path) -> Result<(ValidSplit, Evaluation), Error> {
-    let recipe = folder.recipe()?;
     let trained = Trained::of_run(folder, which)?;
+    // Which images were held out, and how they are shown, is what the run was trained under; only their place may be another.
+    let today = folder.recipe()?;
+    let mut recipe = trained.recipe.clone().unwrap_or_else(|| today.clone());
+    recipe.data.name = today.data.name;
     let corpus = Corpus::of_run(&recipe, cache, &trained.identity)?;
     corpus.ensure_fits(&trained.identity, &recipe)?;
     let (images, loader) = match split {

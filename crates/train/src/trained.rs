@@ -8,7 +8,7 @@ use tch::Device;
 
 use crate::checkpoint::{self, Checkpoint, Identity};
 use crate::run_folder::RunFolder;
-use crate::{Error, Spec};
+use crate::{Error, Recipe, Spec};
 
 /// Mean and deviation of ImageNet's channels, by which public weights expect colour images to be normalised.
 const IMAGENET: ([f32; 3], [f32; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
@@ -29,6 +29,8 @@ pub struct Trained {
     pub identity: Identity,
     /// The network.
     pub model: Model,
+    /// The recipe that its run was trained under; unknown for plain weights and checkpoints of format 1.
+    pub recipe: Option<Recipe>,
     store: Store,
 }
 
@@ -64,7 +66,7 @@ impl Trained {
         let identity = native_identity(model)?;
         let (network, store) = build(&model.name, &identity)?;
         store.copy_from(&weights.tensors, file)?;
-        Ok(Self { identity, model: network, store })
+        Ok(Self { identity, model: network, recipe: None, store })
     }
 
     /// Where the network is.
@@ -77,7 +79,7 @@ impl Trained {
         let identity = checkpoint.header.identity.clone();
         let (network, store) = build(model, &identity)?;
         checkpoint.restore_weights(&store)?;
-        Ok(Self { identity, model: network, store })
+        Ok(Self { identity, model: network, recipe: checkpoint.header.recipe()?, store })
     }
 }
 

@@ -62,10 +62,8 @@ impl Prior {
 
     /// The recipe that the run was started with: the checkpoint's, or, where it has none, the one in the folder.
     pub(super) fn recipe(&self) -> Result<Recipe, Error> {
-        match self.checkpoint.as_ref().and_then(|checkpoint| checkpoint.header.origin()) {
-            Some(origin) => Recipe::from_toml(&origin.recipe, "the recipe in the checkpoint"),
-            None => self.folder.recipe(),
-        }
+        let of_checkpoint = self.checkpoint.as_ref().map(|checkpoint| checkpoint.header.recipe()).transpose()?;
+        of_checkpoint.flatten().map_or_else(|| self.folder.recipe(), Ok)
     }
 
     /// Makes the chosen checkpoint the last one, so that a kill from here on finds the run where it now stands.

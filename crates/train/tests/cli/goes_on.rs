@@ -121,6 +121,7 @@ fn an_edited_recipe_is_held_against_the_checkpoint_and_every_difference_named() 
     train_small(folder.path(), "run");
     let path = folder.path().join("run/recipe.toml");
     let stored = fs::read_to_string(&path).unwrap();
+    let before = loss(mp_train(folder.path(), &["eval", "run"]));
     let edits = [
         ("seed = 1", "seed = 2", "train.seed = 1, not 2"),
         ("batch_size = 32", "batch_size = 16", "train.batch_size = 32, not 16"),
@@ -138,6 +139,8 @@ fn an_edited_recipe_is_held_against_the_checkpoint_and_every_difference_named() 
     fs::write(&path, all).unwrap();
     let error = refused(resume(folder.path(), &[]));
     assert!(edits.iter().all(|(_, _, expected)| error.contains(expected)), "{error}");
+    // The images are those that the checkpoint was validated on, whatever the file says today.
+    assert_eq!(loss(mp_train(folder.path(), &["eval", "run"])), before);
 
     fs::write(&path, stored).unwrap();
     succeed(resume(folder.path(), &[]));
