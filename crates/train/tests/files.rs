@@ -182,7 +182,7 @@ fn numbers_that_are_no_pixels_are_refused_with_their_place() {
     }
     // What noise adds to a pixel is not absurd.
     write_npy(&path, &Array4::<f32>::from_elem((1, 1, 8, 8), 9.0)).unwrap();
-    predict::read(&[path], &trained.identity).unwrap();
+    let _ = predict::read(&[path], &trained.identity).unwrap();
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, symlink};
+use std::process::Stdio;
 
 use super::*;
 
@@ -94,7 +95,14 @@ fn standard_output_gets_the_file_and_nothing_else() {
         assert!(output.stdout.starts_with(magic) && output.stdout.len() > 100, "{each:?}");
         // Into a file too, which the shell has made.
         let file = fs::File::create(folder.path().join("redirected")).unwrap();
-        assert!(writer(folder.path(), each, "/dev/stdout", &[]).stdout(file).status().unwrap().success());
+        assert!(
+            writer(folder.path(), each, "/dev/stdout", &[])
+                .stdout(file)
+                .stderr(Stdio::null())
+                .status()
+                .unwrap()
+                .success()
+        );
         assert_eq!(fs::read(folder.path().join("redirected")).unwrap().len(), output.stdout.len());
     }
 }

@@ -39,7 +39,7 @@ pub(crate) enum Command {
 }
 
 /// Where downloaded data sets are.
-#[derive(ClapArgs)]
+#[derive(Clone, ClapArgs)]
 pub(crate) struct DataDir {
     /// Folder of downloaded data sets [default: $MULTIPATH_DATA, or multipath/data in the user's cache folder]
     #[arg(long, value_name = "DIR")]

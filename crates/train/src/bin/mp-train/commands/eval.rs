@@ -21,9 +21,10 @@ const MOST_IN_MATRIX: usize = 20;
 const MOST_PAIRS: usize = 30;
 
 pub(crate) fn run(args: Eval) -> anyhow::Result<()> {
+    let cache = args.data_dir.clone().resolve()?;
     let inputs: Vec<&Path> = args.weights.iter().map(AsRef::as_ref).chain(args.data.as_ref().map(Path::new)).collect();
     let predictions = args.predictions.as_ref().map(|path| OutputFile::new(path, args.force, &inputs)).transpose()?;
-    let judge = judge(&args)?;
+    let judge = judge(&args, &cache)?;
     let split = args.split.into();
     let found = match &predictions {
         None => judge.evaluate(split, None)?,
@@ -49,13 +50,12 @@ pub(crate) fn run(args: Eval) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn judge(args: &Eval) -> anyhow::Result<Judge> {
-    let cache = args.data_dir.resolve()?;
+fn judge(args: &Eval, cache: &Path) -> anyhow::Result<Judge> {
     match (&args.run, &args.model, &args.weights, &args.data) {
         (Some(run), ..) => {
-            Ok(Judge::of_run(&RunFolder::open(run)?, args.checkpoint.into(), args.data.as_deref(), &cache)?)
+            Ok(Judge::of_run(&RunFolder::open(run)?, args.checkpoint.into(), args.data.as_deref(), cache)?)
         }
-        (None, Some(model), Some(weights), Some(data)) => Ok(Judge::of_weights(model, weights, data, &cache)?),
+        (None, Some(model), Some(weights), Some(data)) => Ok(Judge::of_weights(model, weights, data, cache)?),
         _ => bail!("no run folder, nor --model, --weights and --data; see `mp-train eval --help`"),
     }
 }
