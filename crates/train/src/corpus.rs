@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mp_data::{
-    Centred, Dataset, Format, Ignored, ImageShape, Line, Loader, LoaderConfig, Recoloured, Sampler, Sizes, Splits, Subset,
-    Transform, holdout, stratified_holdout,
+    Centred, Dataset, Format, Ignored, ImageShape, Line, Loader, LoaderConfig, Recoloured, Sampler, Sizes, Splits,
+    Subset, Transform, holdout, stratified_holdout,
 };
 
 use crate::checkpoint::Identity;
@@ -97,13 +97,6 @@ impl Corpus {
     }
 
     fn opened(recipe: &Recipe, splits: Splits) -> Result<Self, Error> {
-        let (train, valid) = match recipe.data.holdout {
-            0 => (train, Arc::clone(&test)),
-            count => {
-                let split = if recipe.data.stratify { stratified_holdout } else { holdout };
-                let (left, held) = split(train, Holdout::Count(count), recipe.train.seed)?;
-                (Arc::new(left) as Arc<dyn Dataset>, Arc::new(held) as Arc<dyn Dataset>)
-            }
         let Splits { format, train, valid, test, mean, std, ignored, .. } = splits;
         let data = recipe.data.name.clone();
         if let [class] = train.classes() {
@@ -138,7 +131,19 @@ impl Corpus {
             let expected = format!("{} numbers, one per channel", shape.channels);
             return Err(Error::Invalid { key: "data.mean", value: format!("{mean:?}"), expected });
         }
-        Ok(Self { train, valid, valid_split, test, format, unused, ignored, shape, mean, std, crop: recipe_crop(recipe) })
+        Ok(Self {
+            train,
+            valid,
+            valid_split,
+            test,
+            format,
+            unused,
+            ignored,
+            shape,
+            mean,
+            std,
+            crop: recipe_crop(recipe),
+        })
     }
 
     /// What was understood, in a line or two: format, classes, images of each split, what validates, what is not used.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use crate::decode::{self, ENDINGS};
+use crate::error::Line;
 use crate::fingerprint::Fingerprint;
 use crate::ignored::Ignored;
 use crate::image::all_rows;
