@@ -44,6 +44,11 @@ pub trait Dataset: Send + Sync {
     /// The class of an image, below `classes().len()`.
     fn label(&self, index: usize) -> usize;
 
+    /// Where an image comes from, in one line: the path of its file, or the data set's name and the image's position.
+    fn origin(&self, index: usize) -> String {
+        format!("{}[{index}]", self.name())
+    }
+
     /// The runs of positions whose images lie together, such as those of one file of many: in order, without gaps. Reading
     /// run by run saves seeks. Where images lie does not matter by default: one run.
     fn shards(&self) -> Vec<Range<usize>> {

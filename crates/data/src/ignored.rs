@@ -52,7 +52,8 @@ impl Ignored {
         self.parts.push(part.into());
     }
 
-    pub(crate) fn add(&mut self, other: Self) {
+    /// Adds what lies elsewhere.
+    pub fn add(&mut self, other: Self) {
         other.files.into_iter().for_each(|(ending, count)| *self.files.entry(ending).or_default() += count);
         self.parts.extend(other.parts);
     }

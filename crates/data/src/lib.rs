@@ -44,16 +44,18 @@ mod open;
 mod pack;
 mod parts;
 mod random;
+mod recolour;
 mod sheet;
 mod sizes;
 mod statistics;
 mod subset;
 mod transform;
+mod walk;
 
 pub use dataset::{Dataset, Images};
 pub use error::{Error, Line};
 pub use fetch::{Progress, fetch};
-pub use format::Format;
+pub use format::{Format, read_picture};
 pub use holdout::{Holdout, holdout, stratified_holdout};
 pub use ignored::Ignored;
 pub use image::{Image, ImageShape, ImageView, Rows};
@@ -64,12 +66,14 @@ pub use loader::{
 pub use manifest::{Content, Download, Limits, Manifest, Source, Tree};
 pub use open::{Splits, open};
 pub use pack::{Packing, pack};
+pub use recolour::{Recoloured, recolour};
 pub use sheet::sheet;
 pub use sizes::Sizes;
 pub use statistics::Statistics;
 pub use subset::Subset;
 pub use transform::{
-    AugMix, AugmentConfig, AutoAugment, BatchMix, CentreCrop, ColourJitter, CropRange, CutMix, Cutout, Fill, Flip,
-    FlipRule, GaussianBlur, Greyscale, Interpolation, Mixup, PadCrop, PadMode, Pipeline, Policy, RandAugment,
-    RandomErasing, RandomResizedCrop, Resize, Sampling, Scratch, Transform, TrivialAugment, centred,
+    AugMix, AugmentConfig, AutoAugment, BatchMix, CentreCrop, Centred, ColourJitter, CropRange, CutMix, Cutout, Fill,
+    Flip, FlipRule, GaussianBlur, Greyscale, Interpolation, Mixup, PadCrop, PadMode, Pipeline, Policy, RandAugment,
+    RandomErasing, RandomResizedCrop, Resize, Sampling, Scratch, Transform, TrivialAugment,
 };
+pub use walk::PictureWalk;

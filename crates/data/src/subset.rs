@@ -65,6 +65,10 @@ impl Dataset for Subset {
         self.whole.label(self.indices[index])
     }
 
+    fn origin(&self, index: usize) -> String {
+        self.whole.origin(self.indices[index])
+    }
+
     /// Those of the whole, as far as neighbours here are in the same one there.
     fn shards(&self) -> Vec<Range<usize>> {
         let whole = self.whole.shards();

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 use crate::losses::entropies;
-use crate::{Error, Normalisation, Trace, TracedLayer};
+use crate::{Error, Normalisation, Trace, TracedLayer, figure};
 
 /// What one routing layer did, over all samples seen. Entropies are in nats, means over the layer's routers (what chooses:
 /// a source among targets, or a target among sources under [`Normalisation::Sources`]); those of sigmoid gates are sums
@@ -22,17 +22,22 @@ pub struct LayerStatistics {
     /// Samples seen.
     pub samples: u64,
     /// Mean weight of each connection, `[S][T]`.
+    #[serde(with = "figure")]
     pub utilisation: Vec<Vec<f64>>,
     /// Entropy of the mean weights: how evenly the routes are used on the whole.
+    #[serde(with = "figure")]
     pub entropy_of_mean: f64,
     /// Mean of each sample's entropy: how undecided the gate is about a sample.
+    #[serde(with = "figure")]
     pub mean_entropy: f64,
     /// `entropy_of_mean - mean_entropy`: what the route tells about the input. 0 means that the gates ignore the input,
     /// however balanced they look.
+    #[serde(with = "figure")]
     pub mutual_information: f64,
     /// Samples seen of each class, `[N]`.
     pub class_samples: Vec<u64>,
     /// Mean weights of each class, `[N][S][T]`; 0 for a class without samples.
+    #[serde(with = "figure")]
     pub by_class: Vec<Vec<Vec<f64>>>,
 }
 

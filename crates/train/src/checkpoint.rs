@@ -18,6 +18,8 @@ use mp_zoo::{InputSize, ModelOptions, RoutingConfig};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
+use crate::confusion::Confusion;
+use crate::corpus::recipe_crop;
 use crate::observer::Position;
 use crate::timing::Timing;
 use crate::{Error, Recipe};
@@ -57,9 +59,17 @@ pub struct Identity {
     pub mean: Vec<f32>,
     /// Deviation of each channel, by which they are then divided.
     pub std: Vec<f32>,
+    /// The share of an image's shorter side that evaluation shows; not in older files, for which their run's recipe says it.
+    #[serde(default)]
+    pub crop: Option<f64>,
 }
 
 impl Identity {
+    /// The share of an image's shorter side that evaluation shows, which only older files leave to their run's recipe.
+    pub fn crop(&self, recipe: &Recipe) -> f64 {
+        self.crop.unwrap_or_else(|| recipe_crop(recipe))
+    }
+
     /// What the zoo needs to build this model.
     pub fn options(&self) -> ModelOptions {
         let input = InputSize { channels: self.channels, size: self.size, classes: self.classes.len() as i64 };
@@ -108,6 +118,9 @@ pub struct Header {
     /// Those that the last validation skipped.
     #[serde(default)]
     pub skipped_valid: SkipCount,
+    /// Which class the last validation took for which; older files say nothing of it.
+    #[serde(default)]
+    pub confusion: Confusion,
 }
 
 impl Header {
@@ -123,6 +136,7 @@ impl Header {
             timing: Timing::default(),
             skipped: SkipCount::default(),
             skipped_valid: SkipCount::default(),
+            confusion: Confusion::default(),
         }
     }
 

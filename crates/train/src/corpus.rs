@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mp_data::{
-    Dataset, Format, Ignored, ImageShape, Line, Loader, LoaderConfig, Sampler, Sizes, Splits, Subset, Transform,
-    centred, holdout, stratified_holdout,
+    Centred, Dataset, Format, Ignored, ImageShape, Line, Loader, LoaderConfig, Recoloured, Sampler, Sizes, Splits,
+    Subset, Transform, holdout, stratified_holdout,
 };
 
 use crate::checkpoint::Identity;
@@ -36,6 +36,8 @@ pub struct Corpus {
     shape: ImageShape,
     mean: Vec<f32>,
     std: Vec<f32>,
+    /// The share of the shorter side that evaluation shows.
+    crop: f64,
 }
 
 impl Corpus {
@@ -52,7 +54,50 @@ impl Corpus {
     /// [`Error::NoValidation`]; without `data.size`, [`Error::NotSquare`] and [`Error::NoSize`]; [`Error::Invalid`] for
     /// statistics of another number of channels.
     pub fn open(recipe: &Recipe, cache: &Path) -> Result<Self, Error> {
-        let Splits { format, train, valid, test, mean, std, ignored, .. } = mp_data::open(&recipe.data.name, cache)?;
+        Self::opened(recipe, mp_data::open(&recipe.data.name, cache)?)
+    }
+
+    /// Opens the data of a recipe for a network that is trained: what its checkpoint says of size, channels, normalisation and
+    /// crop holds, whatever today's files say. Grey images stand for colour images and the other way round, by the rule of
+    /// [`mp_data::recolour`].
+    ///
+    /// # Errors
+    /// As [`Corpus::open`]; [`Error::OtherClasses`]; [`Error::OtherData`] where all images are of another size and the recipe
+    /// does not say that they may be resized.
+    pub fn open_as(recipe: &Recipe, identity: &Identity, cache: &Path) -> Result<Self, Error> {
+        let mut splits = mp_data::open(&recipe.data.name, cache)?;
+        for images in [&mut splits.train, &mut splits.valid, &mut splits.test] {
+            if images.channels() != identity.channels as usize {
+                *images = Arc::new(Recoloured::new(Arc::clone(images), identity.channels as usize)?);
+            }
+        }
+        (splits.mean, splits.std) = (identity.mean.clone(), identity.std.clone());
+        let mut recipe = recipe.clone();
+        (recipe.data.mean, recipe.data.std) = (Vec::new(), Vec::new());
+        if recipe.data.size == 0 && splits.train.shape().is_none() {
+            recipe.data.size = identity.size as usize;
+        }
+        let corpus = Self { crop: identity.crop(&recipe), ..Self::opened(&recipe, splits)? };
+        corpus.ensure_fits(identity, &recipe)?;
+        Ok(corpus)
+    }
+
+    /// The names of the classes of a recipe's data, of which there must be so many.
+    ///
+    /// # Errors
+    /// Data that cannot be opened; [`Error::OtherData`].
+    pub fn classes_of(recipe: &Recipe, count: usize, cache: &Path) -> Result<Vec<String>, Error> {
+        let data = mp_data::open(&recipe.data.name, cache)?;
+        let classes = data.train.classes().to_vec();
+        if classes.len() == count {
+            return Ok(classes);
+        }
+        let (found, expected) = (format!("{} classes", classes.len()), format!("{count} classes"));
+        Err(Error::OtherData { data: recipe.data.name.clone(), found, expected })
+    }
+
+    fn opened(recipe: &Recipe, splits: Splits) -> Result<Self, Error> {
+        let Splits { format, train, valid, test, mean, std, ignored, .. } = splits;
         let data = recipe.data.name.clone();
         if let [class] = train.classes() {
             return Err(Error::OneClass { data, class: Line(class).to_string() });
@@ -86,7 +131,19 @@ impl Corpus {
             let expected = format!("{} numbers, one per channel", shape.channels);
             return Err(Error::Invalid { key: "data.mean", value: format!("{mean:?}"), expected });
         }
-        Ok(Self { train, valid, valid_split, test, format, unused, ignored, shape, mean, std })
+        Ok(Self {
+            train,
+            valid,
+            valid_split,
+            test,
+            format,
+            unused,
+            ignored,
+            shape,
+            mean,
+            std,
+            crop: recipe_crop(recipe),
+        })
     }
 
     /// What was understood, in a line or two: format, classes, images of each split, what validates, what is not used.
@@ -166,6 +223,7 @@ impl Corpus {
             size: self.shape().height as i64,
             mean: self.mean.clone(),
             std: self.std.clone(),
+            crop: Some(self.crop),
         }
     }
 
@@ -225,24 +283,10 @@ impl Corpus {
         let config = LoaderConfig {
             sampler: Sampler::Sequential,
             drop_last: false,
-            transforms: self.middle(&**images, recipe),
+            transforms: judging(self.shape, self.crop),
             ..self.loader_config(recipe)
         };
         Ok(Loader::new(Arc::clone(images), config)?)
-    }
-
-    /// How the images of an evaluation are brought to the network's size.
-    fn middle(&self, images: &dyn Dataset, recipe: &Recipe) -> Vec<Transform> {
-        let size = self.shape.height;
-        if size_of(images) == Some((size, size)) {
-            return Vec::new();
-        }
-        let ratio = match recipe.data.crop {
-            0.0 if recipe.data.augment.random_resized_crop.is_some() => 0.875,
-            0.0 => 1.0,
-            ratio => ratio,
-        };
-        centred(size, ratio)
     }
 
     /// The size that training images are brought to; `None` where they are known to have it.
@@ -277,6 +321,21 @@ pub fn ensure_there(recipe: &Recipe) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::DataGone { path: name.into() })
+}
+
+/// What is done to an image before a network judges it, wherever the image is read: one of the network's size is taken as it
+/// is, of any other the middle is resized.
+pub fn judging(shape: ImageShape, crop: f64) -> Vec<Transform> {
+    vec![Transform::Centred(Centred { size: shape.height, share: crop })]
+}
+
+/// The share of the shorter side that a recipe's evaluation shows: `data.crop`, or what suits the augmentation.
+pub fn recipe_crop(recipe: &Recipe) -> f64 {
+    match recipe.data.crop {
+        0.0 if recipe.data.augment.random_resized_crop.is_some() => 0.875,
+        0.0 => 1.0,
+        share => share,
+    }
 }
 
 /// The size of the images that the network sees: `data.size`, or that of all images.

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use mp_data::Line;
+
 use crate::summary::ValidSplit;
 
 /// What can go wrong between a recipe and a finished run; every message is one line.
@@ -132,11 +134,19 @@ pub enum Error {
         missing: &'static str,
     },
     /// Something to classify cannot be read, or is not of a form that the network takes.
-    #[error("{}: {message}", path.display())]
+    #[error("{}: {message}", Line(path))]
     Input {
         /// The file.
         path: PathBuf,
         /// What is wrong and what was expected.
+        message: String,
+    },
+    /// What a command found cannot be written there.
+    #[error("{}: {message}", Line(path))]
+    Output {
+        /// The file.
+        path: PathBuf,
+        /// What is there, and what to do.
         message: String,
     },
     /// There is nothing to train on, to evaluate on or to classify.
@@ -268,7 +278,8 @@ impl Error {
         Self::Corrupt { path: path.to_owned(), message: reason.to_string() }
     }
 
-    pub(crate) fn torch(action: &'static str, source: &tch::TchError) -> Self {
+    /// Wraps what libtorch said about what was being done.
+    pub fn torch(action: &'static str, source: &tch::TchError) -> Self {
         Self::Torch { action, reason: source.to_string().lines().next().unwrap_or_default().to_owned() }
     }
 }

@@ -1,23 +1,24 @@
 //! How good a model is on images it did not learn from, and how it routes them.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use mp_data::{Batch, Loader, SkipCount};
+use mp_data::{Batch, Dataset, Loader, SkipCount};
 use mp_nn::Mode;
 use mp_routing::{LayerStatistics, RouteAccumulator};
 use mp_zoo::Model;
-use serde::Serialize;
 use tch::{Device, Kind, Reduction, Tensor};
 
-use crate::Error;
-use crate::corpus::Corpus;
+use crate::confusion::Confusion;
+use crate::corpus::{Corpus, ensure_there};
 use crate::images::to_device;
-use crate::learner::{correct, forward};
-use crate::recipe::Precision;
+use crate::learner::forward;
+use crate::recipe::{Precision, Recipe};
 use crate::run_folder::RunFolder;
 use crate::summary::ValidSplit;
 use crate::trained::{Trained, Which};
+use crate::{Error, Spec};
 
 /// Which images a network is judged by.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -30,31 +31,57 @@ pub enum Split {
 }
 
 /// What an evaluation found.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Evaluation {
-    /// How many images were seen; those that were skipped are not among them.
+    /// How many images were judged; those that were skipped are not among them.
     pub images: u64,
     /// How many of them were classified right.
     pub correct: u64,
+    /// How many have their class among the [`TOP`] most probable ones; none where there are no more classes than that.
+    pub top_5: Option<u64>,
     /// The mean cross-entropy in nats, without label smoothing.
     pub loss: f64,
+    /// Which class was taken for which.
+    pub confusion: Confusion,
     /// How each routing layer routed; empty for a model that routes nothing.
     pub layers: Vec<LayerStatistics>,
     /// The damaged images that were skipped.
     pub skipped: SkipCount,
 }
 
+/// How many classes an image may be given for [`Evaluation::top_5`].
+pub const TOP: i64 = 5;
+
 impl Evaluation {
     /// The share of images classified right.
     pub fn accuracy(&self) -> f64 {
         self.correct as f64 / self.images as f64
     }
+
+    /// The share of images whose class is among the five most probable ones.
+    pub fn top_5_accuracy(&self) -> Option<f64> {
+        self.top_5.map(|correct| correct as f64 / self.images as f64)
+    }
 }
+
+/// Some images as they were judged, in the order of the data set.
+#[derive(Debug)]
+pub struct Judged<'a> {
+    /// Their positions in it.
+    pub indices: &'a [usize],
+    /// Their classes.
+    pub labels: &'a [i64],
+    /// The logits `[B, N]`, float32.
+    pub logits: &'a Tensor,
+}
+
+/// Who is told of each image, where somebody is.
+pub type Each<'a> = Option<&'a mut dyn FnMut(Judged<'_>) -> Result<(), Error>>;
 
 /// Evaluates `model` on one pass over `loader`.
 ///
 /// # Errors
-/// A batch that cannot be read; [`Error::NoImages`]; [`Error::Interrupted`] once `stop` is set.
+/// A batch that cannot be read; [`Error::NoImages`]; [`Error::Interrupted`] once `stop` is set; what `each` returns.
 pub fn evaluate(
     model: &Model,
     loader: &Loader,
@@ -62,11 +89,14 @@ pub fn evaluate(
     precision: Precision,
     device: Device,
     stop: &AtomicBool,
+    mut each: Each<'_>,
 ) -> Result<Evaluation, Error> {
     let _guard = tch::no_grad_guard();
-    let mut images = 0;
+    let mut truth: Vec<i64> = Vec::new();
+    let mut predicted: Vec<Tensor> = Vec::new();
     let mut loss = Tensor::zeros([], (Kind::Double, device));
-    let mut right = Tensor::zeros([], (Kind::Int64, device));
+    let mut top = Tensor::zeros([], (Kind::Int64, device));
+    let has_top = classes > TOP as usize;
     let mut routes: Option<RouteAccumulator> = None;
     let mut skipped = SkipCount::default();
 
@@ -77,61 +107,144 @@ pub fn evaluate(
         }
         skipped.add(&batch);
         let (mut x, mut labels) = to_device(&batch, device)?;
-        if let Some(whole) = whole(&batch, device) {
+        let places = whole(&batch);
+        if places.len() < batch.labels.len() {
+            let whole: Vec<i64> = places.iter().map(|place| *place as i64).collect();
+            let whole = Tensor::from_slice(&whole).to_device(device);
             (x, labels) = (x.index_select(0, &whole), labels.index_select(0, &whole));
         }
+        let indices: Vec<usize> = places.iter().map(|place| batch.indices[*place]).collect();
+        let classes_here: Vec<i64> = places.iter().map(|place| batch.labels[*place]).collect();
         batches.recycle(batch);
-        if labels.size()[0] == 0 {
+        if places.is_empty() {
             continue;
         }
         let output = forward(model, &x, Mode::Eval, precision);
         let logits = output.logits.to_kind(Kind::Float);
         let batch_loss = logits.cross_entropy_loss::<Tensor>(&labels, None, Reduction::Sum, -100, 0.0);
         let _ = loss.g_add_(&batch_loss.to_kind(Kind::Double));
-        let _ = right.g_add_(&correct(&logits, &labels));
+        if has_top {
+            let (_, best) = logits.topk(TOP, 1, true, false);
+            let _ = top.g_add_(&best.eq_tensor(&labels.unsqueeze(1)).sum(Kind::Int64));
+        }
+        predicted.push(logits.argmax(1, false));
         if !output.trace.is_empty() {
             routes.get_or_insert_with(|| RouteAccumulator::new(classes)).add(&output.trace, &labels)?;
         }
-        images += labels.size()[0] as u64;
+        if let Some(each) = &mut each {
+            each(Judged { indices: &indices, labels: &classes_here, logits: &logits })?;
+        }
+        truth.extend(classes_here);
     }
-    if images == 0 {
+    if truth.is_empty() {
         return Err(Error::NoImages { what: loader.dataset().name().to_owned() });
     }
+    let predicted = Vec::<i64>::try_from(Tensor::cat(&predicted, 0))
+        .map_err(|error| Error::torch("read the predicted classes", &error))?;
+    let images = truth.len() as u64;
+    let confusion = Confusion::of(classes, truth.into_iter().zip(predicted));
     Ok(Evaluation {
         images,
-        correct: right.int64_value(&[]) as u64,
+        correct: confusion.correct(),
+        top_5: has_top.then(|| top.int64_value(&[]) as u64),
         loss: loss.double_value(&[]) / images as f64,
+        confusion,
         layers: routes.map(|routes| routes.finish()).transpose()?.unwrap_or_default(),
         skipped,
     })
 }
 
-/// The places of the images that stand for themselves, where some do not: no image is to be judged twice.
-fn whole(batch: &Batch, device: Device) -> Option<Tensor> {
+/// The places of the images that stand for themselves: no image is to be judged twice.
+fn whole(batch: &Batch) -> Vec<usize> {
     let mut skipped = batch.skipped.iter().map(|skipped| skipped.place).peekable();
-    skipped.peek()?;
-    let places = (0..batch.labels.len()).filter(|place| skipped.next_if_eq(place).is_none());
-    Some(Tensor::from_slice(&places.map(|place| place as i64).collect::<Vec<_>>()).to_device(device))
+    (0..batch.labels.len()).filter(|place| skipped.next_if_eq(place).is_none()).collect()
 }
 
 /// Evaluates a checkpoint of a run on images of the run's data set, and says which they are; `cache` is the folder of downloaded
 /// data sets.
 ///
 /// # Errors
-/// As [`Trained::of_run`] and [`evaluate`]; data that is missing, or of other classes than the run's.
+/// As [`Judge::of_run`] and [`Judge::evaluate`].
 pub fn of_run(folder: &RunFolder, which: Which, split: Split, cache: &Path) -> Result<(ValidSplit, Evaluation), Error> {
-    let trained = Trained::of_run(folder, which)?;
-    // Which images were held out, and how they are shown, is what the run was trained under; only their place may be another.
-    let today = folder.recipe()?;
-    let mut recipe = trained.recipe.clone().unwrap_or_else(|| today.clone());
-    recipe.data.name = today.data.name;
-    let corpus = Corpus::of_run(&recipe, cache, &trained.identity)?;
-    corpus.ensure_fits(&trained.identity, &recipe)?;
-    let (images, loader) = match split {
-        Split::Valid => (corpus.valid_split, corpus.valid_loader(&recipe)?),
-        Split::Test => (ValidSplit::Test, corpus.test_loader(&recipe)?),
-    };
-    let (classes, device) = (trained.identity.classes.len(), trained.device());
-    let found = evaluate(&trained.model, &loader, classes, recipe.train.precision, device, &AtomicBool::new(false))?;
-    Ok((images, found))
+    let judge = Judge::of_run(folder, which, None, cache)?;
+    Ok((judge.images_of(split), judge.evaluate(split, None)?))
+}
+
+/// A trained network and the images that it is judged by.
+pub struct Judge {
+    /// The network.
+    pub trained: Trained,
+    /// The images.
+    pub corpus: Corpus,
+    recipe: Recipe,
+}
+
+impl Judge {
+    /// A checkpoint of a run on the run's data set or, with `data`, on another place of it.
+    ///
+    /// # Errors
+    /// As [`Trained::of_run`]; data that is missing, or of other classes than the run's.
+    pub fn of_run(folder: &RunFolder, which: Which, data: Option<&str>, cache: &Path) -> Result<Self, Error> {
+        let trained = Trained::of_run(folder, which)?;
+        // Which images were held out, and how they are shown, is what the run was trained under; only their place may be another.
+        let today = folder.recipe()?;
+        let mut recipe = trained.recipe.clone().unwrap_or_else(|| today.clone());
+        recipe.data.name = data.map_or(today.data.name, str::to_owned);
+        ensure_there(&recipe)?;
+        let corpus = Corpus::open_as(&recipe, &trained.identity, cache)?;
+        Ok(Self { trained, corpus, recipe })
+    }
+
+    /// The network `model` with the weights of `file` on a data set. Plain weights say nothing of their classes: they get the
+    /// names of the data set's.
+    ///
+    /// # Errors
+    /// As [`Trained::of_weights`]; data that is missing, or of other classes.
+    pub fn of_weights(model: &Spec, file: &Path, data: &str, cache: &Path) -> Result<Self, Error> {
+        let mut recipe = Recipe::default();
+        model.name.clone_into(&mut recipe.model.name);
+        data.clone_into(&mut recipe.data.name);
+        let mut trained = Trained::of_weights(model, file)?;
+        recipe.data.size = trained.identity.size as usize;
+        if !trained.names_classes {
+            trained.identity.classes = Corpus::classes_of(&recipe, trained.identity.classes.len(), cache)?;
+        }
+        let corpus = Corpus::open_as(&recipe, &trained.identity, cache)?;
+        Ok(Self { trained, corpus, recipe })
+    }
+
+    /// The data set's name, as asked for.
+    pub fn data(&self) -> &str {
+        &self.recipe.data.name
+    }
+
+    /// The images of a split.
+    pub fn dataset(&self, split: Split) -> &Arc<dyn Dataset> {
+        match split {
+            Split::Valid => &self.corpus.valid,
+            Split::Test => &self.corpus.test,
+        }
+    }
+
+    /// Which of the data set's images those of a split are.
+    pub fn images_of(&self, split: Split) -> ValidSplit {
+        match split {
+            Split::Valid => self.corpus.valid_split,
+            Split::Test => ValidSplit::Test,
+        }
+    }
+
+    /// Judges the network by one of the splits.
+    ///
+    /// # Errors
+    /// As [`evaluate`].
+    pub fn evaluate(&self, split: Split, each: Each<'_>) -> Result<Evaluation, Error> {
+        let loader = match split {
+            Split::Valid => self.corpus.valid_loader(&self.recipe)?,
+            Split::Test => self.corpus.test_loader(&self.recipe)?,
+        };
+        let Trained { identity, model, precision, .. } = &self.trained;
+        let (classes, device) = (identity.classes.len(), self.trained.device());
+        evaluate(model, &loader, classes, *precision, device, &AtomicBool::new(false), each)
+    }
 }

@@ -3,6 +3,7 @@
 pub mod atomic;
 pub mod benchmark;
 pub mod checkpoint;
+pub mod confusion;
 pub mod corpus;
 mod error;
 pub mod evaluate;
@@ -15,6 +16,7 @@ pub mod metrics;
 pub mod neighbours;
 pub mod observer;
 pub mod optim;
+pub mod output_file;
 pub mod predict;
 pub mod progress;
 pub mod recipe;

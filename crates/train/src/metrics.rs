@@ -11,12 +11,24 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use mp_routing::Figure;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::Error;
 use crate::atomic::{self, Existing};
 use crate::observer::Position;
 use crate::run_folder::RunFolder;
+
+/// A number as `events.jsonl` holds it; see [`Figure`] for what is not finite.
+pub fn figure(number: f64) -> Value {
+    serde_json::to_value(Figure(number)).unwrap_or_default()
+}
+
+/// The number that [`figure`] wrote.
+pub fn number(value: &Value) -> Option<f64> {
+    Figure::deserialize(value).ok().map(|figure| figure.0)
+}
 
 /// Named values in the order in which they are shown.
 pub type Metrics = Vec<(String, f64)>;
@@ -76,7 +88,7 @@ impl MetricsLog {
     /// # Errors
     /// [`Error::Io`].
     pub fn epoch(&mut self, position: Position, metrics: Metrics) -> Result<(), Error> {
-        let values = metrics.iter().map(|(name, value)| (name.clone(), Value::from(*value))).collect();
+        let values = metrics.iter().map(|(name, value)| (name.clone(), figure(*value))).collect();
         self.event("epoch", position, values)?;
         self.events.sync_data().map_err(Error::io("write", &self.events_path))?;
         self.rows.push(Row { epoch: position.epoch, step: position.step, metrics });
@@ -214,6 +226,21 @@ mod tests {
             Some(r#"{"epoch":0,"event":"step","step":5,"train/loss":0.30000000000000004}"#)
         );
         assert_eq!(read_events(&folder.events(), "epoch").unwrap().len(), 2);
+    }
+
+    #[test]
+    fn what_is_not_finite_is_written_and_read_in_both_files() {
+        let (_root, folder) = folder();
+        let mut log = MetricsLog::resume(&folder, at(0)).unwrap();
+        let values = [f64::INFINITY, f64::NEG_INFINITY, 1e300];
+        log.epoch(at(10), metrics(&[("a", values[0]), ("b", values[1]), ("c", values[2]), ("d", f64::NAN)])).unwrap();
+        let event = read_events(&folder.events(), "epoch").unwrap().remove(0);
+        let row = read_rows(&folder.metrics()).unwrap().remove(0);
+        for (name, value) in ["a", "b", "c"].into_iter().zip(values) {
+            assert_eq!((number(&event[name]), row.get(name)), (Some(value), Some(value)));
+        }
+        assert!(number(&event["d"]).unwrap().is_nan() && row.get("d").unwrap().is_nan());
+        assert_eq!((event["a"].as_str(), event["d"].as_str()), (Some("inf"), Some("nan")));
     }
 
     #[test]

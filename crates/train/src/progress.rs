@@ -151,13 +151,17 @@ fn describe_interval(interval: &Interval, length: Length) -> String {
 
 fn describe_epoch(epoch: &Epoch, length: Length) -> String {
     format!(
-        "epoch {}/{}  train loss {:.4} accuracy {:.2}%  valid loss {:.4} accuracy {:.2}%  {:.0} s, {:.0} images/s{}",
+        "epoch {}/{}  train loss {:.4} accuracy {:.2}%  valid loss {:.4} accuracy {:.2}%{}  {:.0} s, {:.0} images/s{}",
         epoch.position.epoch,
         length.epochs,
         epoch.train_loss,
         100.0 * epoch.train_accuracy,
         epoch.valid.loss,
         100.0 * epoch.valid.accuracy(),
+        match epoch.valid.skipped.images {
+            0 => String::new(),
+            skipped => format!(" on {} images, {skipped} damaged ones skipped", epoch.valid.images),
+        },
         epoch.train_seconds,
         epoch.images_per_second,
         if epoch.best { "  (best)" } else { "" }
@@ -191,13 +195,7 @@ mod tests {
             rate: 0.1,
             train_loss: 1.25,
             train_accuracy: 0.5,
-            valid: Evaluation {
-                images: 8,
-                correct: 5,
-                loss: 1.0,
-                layers: Vec::new(),
-                skipped: mp_data::SkipCount::default(),
-            },
+            valid: Evaluation { images: 8, correct: 5, loss: 1.0, ..Evaluation::default() },
             best: true,
             train_seconds: 100.0,
             images_per_second: 500.0,

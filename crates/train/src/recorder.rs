@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::Error;
-use crate::metrics::{Metrics, MetricsLog, Row};
+use crate::metrics::{Metrics, MetricsLog, Row, figure};
 use crate::observer::{Epoch, Event, Interval, Observer, Position};
 use crate::run_folder::{RoutingRecord, RunFolder};
 
@@ -59,13 +59,13 @@ impl Observer for Recorder {
 
 fn of_interval(interval: &Interval) -> Map<String, Value> {
     let mut values = vec![
-        ("lr", interval.rate.into()),
-        ("train/loss", interval.loss().into()),
-        ("train/losses", interval.losses.clone().into()),
-        ("train/accuracy", interval.accuracy.into()),
-        ("images_per_second", interval.images_per_second.into()),
+        ("lr", figure(interval.rate)),
+        ("train/loss", figure(interval.loss())),
+        ("train/losses", interval.losses.iter().copied().map(figure).collect()),
+        ("train/accuracy", figure(interval.accuracy)),
+        ("images_per_second", figure(interval.images_per_second)),
     ];
-    values.extend(interval.routing_loss.map(|loss| ("train/routing_loss", loss.into())));
+    values.extend(interval.routing_loss.map(|loss| ("train/routing_loss", figure(loss))));
     values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
@@ -80,6 +80,7 @@ fn of_epoch(epoch: &Epoch) -> Metrics {
         ("images_per_second", epoch.images_per_second),
     ];
     let mut metrics: Metrics = values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    metrics.extend(epoch.valid.top_5_accuracy().map(|accuracy| ("valid/top_5_accuracy".to_owned(), accuracy)));
     for layer in &epoch.valid.layers {
         let name = |quantity: &str| format!("route/{}/{quantity}", layer.name);
         metrics.push((name("mutual_information"), layer.mutual_information));
@@ -115,13 +116,7 @@ mod tests {
             rate: 0.1,
             train_loss: 1.5,
             train_accuracy: 0.5,
-            valid: Evaluation {
-                images: 4,
-                correct: 3,
-                loss: 1.0,
-                layers: Vec::new(),
-                skipped: mp_data::SkipCount::default(),
-            },
+            valid: Evaluation { images: 4, correct: 3, loss: 1.0, ..Evaluation::default() },
             best: true,
             train_seconds: 2.0,
             images_per_second: 100.0,

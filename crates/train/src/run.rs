@@ -214,7 +214,7 @@ fn summarise(
     ended: &Ended,
     rows: &[Row],
 ) -> Option<Summary> {
-    let Header { position, best, timing, images, skipped, skipped_valid, .. } = &ended.header;
+    let Header { position, best, timing, images, skipped, skipped_valid, confusion, .. } = &ended.header;
     let (best, last) = (best.as_ref()?, rows.last()?);
     let metric = |name: &str| last.get(name).unwrap_or(f64::NAN);
     let mutual_information = last.metrics.iter().filter_map(|(name, value)| {
@@ -226,7 +226,7 @@ fn summarise(
         data: recipe.data.name.clone(),
         valid_split: corpus.valid_split,
         train_images: corpus.train.len(),
-        valid_images: corpus.valid.len(),
+        valid_images: corpus.valid.len().saturating_sub(skipped_valid.images as usize),
         parameters: cost.parameters,
         multiply_adds: cost.multiply_adds,
         epochs: recipe.train.epochs,
@@ -244,8 +244,11 @@ fn summarise(
         train_accuracy_last: metric("train/accuracy"),
         valid_loss_last: metric("valid/loss"),
         valid_accuracy_last: metric("valid/accuracy"),
+        valid_top_5_last: last.get("valid/top_5_accuracy"),
         valid_accuracy_best: best.accuracy(),
         best_epoch: best.epoch,
+        classes: confusion.by_class(corpus.train.classes()),
+        confused: confusion.confused(corpus.train.classes()).into_iter().take(Summary::MOST_CONFUSED).collect(),
         mutual_information: mutual_information.collect(),
         skipped: skipped.clone(),
         skipped_valid: skipped_valid.clone(),

@@ -137,6 +137,11 @@ impl RunFolder {
         Ok(())
     }
 
+    /// Whether a folder looks like a run's: nothing else has both a recipe and checkpoints.
+    pub fn is_run(path: &Path) -> bool {
+        path.join(RECIPE).is_file() && path.join(CHECKPOINTS).is_dir()
+    }
+
     /// The folder of a run that was started before.
     ///
     /// # Errors

@@ -2,18 +2,23 @@
 
 use std::time::{Duration, Instant};
 
+use mp_routing::figure;
 use serde::{Deserialize, Serialize};
 
 /// Seconds of training, evaluation and checkpoints apart, over all parts of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timing {
     /// Since the start of the run.
+    #[serde(with = "figure")]
     pub train: f64,
     /// The part of it spent waiting for a batch.
+    #[serde(with = "figure")]
     pub waited: f64,
     /// Since the start of the epoch.
+    #[serde(with = "figure")]
     pub epoch: f64,
     /// Since the last report.
+    #[serde(with = "figure")]
     pub interval: f64,
 }
 

@@ -1,12 +1,15 @@
 //! A trained network, ready to use.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use mp_nn::{Store, load_tensors};
 use mp_zoo::{Model, ModelName};
-use tch::Device;
+use tch::{Device, Tensor};
 
 use crate::checkpoint::{self, Checkpoint, Identity};
+use crate::learner::check_precision;
+use crate::recipe::Precision;
 use crate::run_folder::RunFolder;
 use crate::{Error, Recipe, Spec};
 
@@ -31,6 +34,10 @@ pub struct Trained {
     pub model: Model,
     /// The recipe that its run was trained under; unknown for plain weights and checkpoints of format 1.
     pub recipe: Option<Recipe>,
+    /// The number format that it was trained in, and is applied in.
+    pub precision: Precision,
+    /// Whether the names of its classes are known; otherwise they are numbers.
+    pub names_classes: bool,
     store: Store,
 }
 
@@ -48,12 +55,22 @@ impl Trained {
         if !path.is_file() {
             return Err(Error::NoCheckpoint { path: folder.path().to_owned(), missing });
         }
-        Self::of_checkpoint(&folder.recipe()?.model.name, &Checkpoint::load(&path)?)
+        let today = folder.recipe()?;
+        let mut trained = Self::of_checkpoint(&today.model.name, &Checkpoint::load(&path)?)?;
+        // Older files leave both to the recipe of the run folder.
+        if trained.recipe.is_none() {
+            check_precision(today.train.precision, trained.device())?;
+            trained.precision = today.train.precision;
+        }
+        let crop = trained.identity.crop(trained.recipe.as_ref().unwrap_or(&today));
+        trained.identity.crop = Some(crop);
+        Ok(trained)
     }
 
     /// The network `model` with the weights of `file`: a checkpoint, or any safetensors file with the names of the model.
     ///
-    /// A checkpoint knows how its model routes. Plain weights do not, and say nothing about images and classes either. The model's native size is taken then, numbers for class
+    /// A checkpoint knows how its model routes. Plain weights do not, and say nothing about images and classes either, but for
+    /// their number, which is that of the head's outputs. The model's native size is taken then, numbers for class
     /// names, and for colour images the normalisation of ImageNet.
     ///
     /// # Errors
@@ -63,10 +80,13 @@ impl Trained {
         if checkpoint::is_checkpoint(&weights) {
             return Self::of_checkpoint(&model.name, &Checkpoint::of_file(file, weights)?);
         }
-        let identity = native_identity(model)?;
+        let mut identity = native_identity(model)?;
+        if let Some(classes) = classes_of_head(&identity, &weights.tensors)? {
+            identity.classes = numbered(classes);
+        }
         let (network, store) = build(&model.name, &identity)?;
         store.copy_from(&weights.tensors, file)?;
-        Ok(Self { identity, model: network, recipe: None, store })
+        Ok(Self { identity, model: network, recipe: None, precision: Precision::Fp32, names_classes: false, store })
     }
 
     /// Where the network is.
@@ -79,8 +99,40 @@ impl Trained {
         let identity = checkpoint.header.identity.clone();
         let (network, store) = build(model, &identity)?;
         checkpoint.restore_weights(&store)?;
-        Ok(Self { identity, model: network, recipe: checkpoint.header.recipe()?, store })
+        let recipe = checkpoint.header.recipe()?;
+        let precision = recipe.as_ref().map_or(Precision::Fp32, |recipe| recipe.train.precision);
+        check_precision(precision, store.device())?;
+        Ok(Self { identity, model: network, recipe, precision, names_classes: true, store })
     }
+}
+
+/// The number of classes that weights are for: the head is what has another shape for another number of them.
+///
+/// `None` where the weights do not agree about it; strict loading then says how they differ from the model.
+fn classes_of_head(identity: &Identity, weights: &BTreeMap<String, Tensor>) -> Result<Option<i64>, Error> {
+    let shapes = |classes: i64| -> Result<Vec<(String, Vec<i64>)>, Error> {
+        let identity = Identity { classes: numbered(classes), ..identity.clone() };
+        let store = Store::new(Device::Cpu, 0);
+        mp_zoo::build(&identity.model, &identity.options(), &store.root())?;
+        Ok(store.entries().into_iter().map(|entry| (entry.name, entry.tensor.size())).collect())
+    };
+    let (one, other) = (shapes(2)?, shapes(3)?);
+    let mut found = None;
+    for ((name, two), (_, three)) in one.iter().zip(&other).filter(|((_, two), (_, three))| two != three) {
+        let Some(axis) = (0..two.len()).find(|axis| (two[*axis], three[*axis]) == (2, 3)) else { return Ok(None) };
+        let classes = weights.get(name).and_then(|tensor| tensor.size().get(axis).copied());
+        match (classes, found) {
+            (None, _) | (Some(0), _) => return Ok(None),
+            (Some(classes), None) => found = Some(classes),
+            (Some(classes), Some(before)) if classes != before => return Ok(None),
+            _ => {}
+        }
+    }
+    Ok(found)
+}
+
+fn numbered(classes: i64) -> Vec<String> {
+    (0..classes).map(|class| class.to_string()).collect()
 }
 
 /// Writes the weights that training `model` would start from under `seed`, for images of the model's native size; returns
@@ -111,10 +163,12 @@ fn native_identity(model: &Spec) -> Result<Identity, Error> {
     Ok(Identity {
         model: model.name.clone(),
         routing: model.routing.clone(),
-        classes: (0..input.classes).map(|class| class.to_string()).collect(),
+        classes: numbered(input.classes),
         channels: input.channels,
         size: input.size,
         mean,
         std,
+        // As the public weights of ImageNet are judged.
+        crop: Some(if input.size >= 224 { 0.875 } else { 1.0 }),
     })
 }

@@ -77,7 +77,10 @@ impl<'a> Trainer<'a> {
         checkpoint.restore_weights(self.learner.store())?;
         checkpoint.restore_state(self.learner.optimiser_state())?;
         self.running = Running::restore(checkpoint)?;
+        let crop = self.header.identity.crop;
         self.header = checkpoint.header.clone();
+        // Older files leave it to the recipe.
+        self.header.identity.crop = self.header.identity.crop.or(crop);
         Ok(())
     }
 
@@ -208,6 +211,7 @@ impl<'a> Trainer<'a> {
         let Position { epoch, step, .. } = self.header.position;
         let position = Position { epoch: epoch + 1, step_in_epoch: 0, step };
         self.header.skipped_valid = valid.skipped.clone();
+        self.header.confusion = valid.confusion.clone();
         let best = self.header.best.is_none_or(|best| valid.correct > best.correct);
 
         self.header.position = position;
@@ -232,10 +236,18 @@ impl<'a> Trainer<'a> {
         self.save(around)
     }
 
+    /// Weights may be finite, and so large that no logits are.
     fn evaluate(&self, stop: &AtomicBool) -> Result<Evaluation, Error> {
         let classes = self.header.identity.classes.len();
         let (precision, device) = (self.recipe.train.precision, self.learner.store().device());
-        evaluate(self.learner.model(), &self.valid, classes, precision, device, stop)
+        let valid = evaluate(self.learner.model(), &self.valid, classes, precision, device, stop, None)?;
+        if valid.loss.is_finite() {
+            return Ok(valid);
+        }
+        Err(Error::Diverged {
+            step: self.header.position.step,
+            found: format!("the validation loss is {}", valid.loss),
+        })
     }
 
     fn last_rate(&self) -> f64 {

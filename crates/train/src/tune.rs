@@ -11,7 +11,7 @@ use std::time::Instant;
 use mp_blocks::{Execution, Paths};
 use mp_native::Autocast;
 use mp_nn::{Mode, Store};
-use mp_routing::Trace;
+use mp_routing::{Trace, figure};
 use mp_zoo::{LayerPlan, ModelOptions};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
@@ -69,6 +69,7 @@ pub struct Explained {
     /// Paths, channels and size of its input: `3 x 16x32x32`.
     pub input: String,
     /// Milliseconds of a training pass of the layer, for each way that it has.
+    #[serde(with = "figure")]
     pub ms: BTreeMap<Execution, f64>,
     /// The quickest; the separate one unless another is clearly quicker.
     pub chosen: Execution,
@@ -244,6 +245,7 @@ struct Table {
 struct TableFile {
     /// Which versions measured: times of others say nothing.
     versions: String,
+    #[serde(with = "figure")]
     times: BTreeMap<String, BTreeMap<Execution, f64>>,
 }
 

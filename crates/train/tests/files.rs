@@ -12,7 +12,7 @@ use mp_nn::{Tensor, load_tensors, save_tensors};
 use mp_train::trained::{Trained, Which};
 use mp_train::{RunFolder, checkpoint, predict};
 use ndarray::{Array4, array};
-use ndarray_npy::{read_npy, write_npy};
+use ndarray_npy::write_npy;
 
 static RUN: LazyLock<(tempfile::TempDir, RunFolder)> =
     LazyLock::new(|| trained(&["train.epochs=8", "optimiser.lr=0.01"]));
@@ -214,20 +214,14 @@ fn pictures_arrays_of_pixels_and_normalised_arrays_give_the_same_logits() {
         assert_eq!(choices.len(), 3);
         assert!(choices.is_sorted_by(|a, b| a.probability >= b.probability), "{choices:?}");
     }
-
-    let out = root.path().join("logits.npy");
-    predict::write_npy(&out, &logits).unwrap();
-    let written: ndarray::Array2<f32> = read_npy(&out).unwrap();
-    assert_eq!(written.dim(), (16, 10));
-    assert_eq!(f64::from(written[[3, 7]]), logits.double_value(&[3, 7]));
 }
 
 #[test]
 fn a_picture_is_cut_to_its_middle_and_scaled() {
     let root = tempfile::tempdir().unwrap();
     let trained = Trained::of_run(&RUN.1, Which::Best).unwrap();
-    // Twice as wide as high, white in the middle square and black to its sides: only white is left.
-    let picture = image::GrayImage::from_fn(64, 32, |x, _| image::Luma([if (16..48).contains(&x) { 255 } else { 0 }]));
+    // Twice as wide as high, black at its sides: only white is left, as the filter reaches 4 pixels out of the middle 32.
+    let picture = image::GrayImage::from_fn(64, 32, |x, _| image::Luma([if (12..52).contains(&x) { 255 } else { 0 }]));
     let path = root.path().join("wide.png");
     picture.save(&path).unwrap();
     let image = predict::read(&[path], &trained.identity).unwrap();
@@ -236,6 +230,63 @@ fn a_picture_is_cut_to_its_middle_and_scaled() {
     assert!(
         (image.min().double_value(&[]) - white).abs() < 1e-5 && (image.max().double_value(&[]) - white).abs() < 1e-5
     );
+}
+
+#[test]
+fn numbers_that_are_no_pixels_are_refused_with_their_place() {
+    let root = tempfile::tempdir().unwrap();
+    let trained = Trained::of_run(&RUN.1, Which::Best).unwrap();
+    let path = root.path().join("values.npy");
+    for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 255.0, -1e30] {
+        let mut values = Array4::<f32>::zeros((3, 1, 8, 8));
+        values[[2, 0, 5, 7]] = value;
+        write_npy(&path, &values).unwrap();
+        let message = one_line(&predict::read(std::slice::from_ref(&path), &trained.identity).unwrap_err());
+        let expected = format!("values.npy: the value at [2, 0, 5, 7] is {value}, where pixels are ");
+        assert!(message.contains(&expected) && message.contains("or uint8 pixels"), "{message}");
+    }
+    // What noise adds to a pixel is not absurd.
+    write_npy(&path, &Array4::<f32>::from_elem((1, 1, 8, 8), 9.0)).unwrap();
+    let _ = predict::read(&[path], &trained.identity).unwrap();
+}
+
+#[test]
+fn a_checkpoint_knows_its_crop_and_an_older_one_takes_the_recipes() {
+    let (_root, folder) = trained(&["data.crop=0.75", "train.epochs=1", "data.limit=32"]);
+    let path = checkpoint::last(&folder.checkpoints());
+    let crop = || Trained::of_run(&folder, Which::Last).unwrap().identity.crop;
+    assert_eq!(crop(), Some(0.75));
+
+    let mut file = load_tensors(&path).unwrap();
+    let mut header: serde_json::Value = serde_json::from_str(&file.metadata["multipath"]).unwrap();
+    assert_eq!(header["identity"].as_object_mut().unwrap().remove("crop"), Some(0.75.into()));
+    file.metadata.insert("multipath".to_owned(), header.to_string());
+    save_tensors(&path, &file.tensors.into_iter().collect::<Vec<_>>(), file.metadata).unwrap();
+    assert_eq!(crop(), Some(0.75));
+    // On its own, an old file has nothing to ask.
+    assert_eq!(of_weights("base_cnn_w4_x2_cc", &path).unwrap().identity.crop, None);
+}
+
+#[test]
+fn the_number_of_classes_is_that_of_the_head() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("plain.safetensors");
+    // One path, three merged paths and an ensemble, whose heads have other names and numbers of tensors.
+    for (model, classes) in [("base_cnn_w4", 3), ("base_cnn_w4_x3_cc", 17), ("base_cnn_w4_e2", 1)] {
+        let store = mp_nn::Store::new(tch::Device::Cpu, 1);
+        let input = mp_zoo::InputSize { channels: 1, size: 28, classes };
+        mp_zoo::build(model, &mp_zoo::ModelOptions::new(input), &store.root()).unwrap();
+        store.save(&path).unwrap();
+        let found = of_weights(model, &path).unwrap();
+        assert_eq!(found.identity.classes, (0..classes).map(|class| class.to_string()).collect::<Vec<_>>(), "{model}");
+        assert!(!found.names_classes);
+    }
+    // Without a head nothing says it.
+    let headless: Vec<_> =
+        load_tensors(&path).unwrap().tensors.into_iter().filter(|(name, _)| !name.contains("fc")).collect();
+    save_tensors(&path, &headless, HashMap::new()).unwrap();
+    let message = of_weights("base_cnn_w4_e2", &path).err().unwrap();
+    assert!(message.contains("missing"), "{message}");
 }
 
 #[test]
@@ -255,7 +306,7 @@ fn what_cannot_be_classified_is_named_with_what_was_expected() {
     let shapes = "expected float32 [B, 1, 8, 8] or uint8 pixels [B, 8, 8, 1]";
     for (name, expected) in [
         ("missing.png", "cannot read"),
-        ("text.png", "expected a PNG, JPEG, BMP or WebP picture"),
+        ("text.png", "expected a JPEG, PNG, WebP or BMP picture"),
         ("text.npy", shapes),
         ("huge.npy", shapes),
         ("integers.npy", shapes),

@@ -113,7 +113,7 @@ fn holds_within(folder: &Path, depth: usize) -> Result<bool, Error> {
     Ok(false)
 }
 
-enum Kind {
+pub(crate) enum Kind {
     File,
     Folder {
         linked: bool,
@@ -123,7 +123,7 @@ enum Kind {
     Nothing,
 }
 
-fn kind(entry: &DirEntry, ignored: &mut Ignored) -> Result<Kind, Error> {
+pub(crate) fn kind(entry: &DirEntry, ignored: &mut Ignored) -> Result<Kind, Error> {
     let name = entry.file_name();
     if is_leftover(&name) {
         return Ok(Kind::Nothing);

@@ -19,6 +19,8 @@ pub(crate) mod svhn;
 
 use std::path::Path;
 
+pub use pictures::read_picture;
+
 use crate::{Error, ImageShape};
 
 /// The formats a data set can be stored in.

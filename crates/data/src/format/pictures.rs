@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use crate::decode::{self, ENDINGS};
+use crate::error::Line;
 use crate::fingerprint::Fingerprint;
 use crate::ignored::Ignored;
 use crate::image::all_rows;
@@ -93,6 +94,10 @@ impl Dataset for Pictures {
         })
     }
 
+    fn origin(&self, index: usize) -> String {
+        Line(&self.root.join(&self.files[index].1)).to_string()
+    }
+
     fn encoded<'a>(&'a self, index: usize, buffer: &'a mut Vec<u8>) -> Result<Option<&'a [u8]>, Error> {
         let path = self.root.join(&self.files[index].1);
         buffer.clear();
@@ -105,17 +110,28 @@ impl Dataset for Pictures {
     }
 
     fn first_rows<'a>(&'a self, index: usize, buffer: &'a mut Image, rows: Rows<'_>) -> Result<ImageView<'a>, Error> {
-        let path = self.root.join(&self.files[index].1);
-        with_bytes(|bytes| {
-            read(&path, bytes).map_err(Error::io("read", &path))?;
-            decode::decode_rows(bytes, buffer, rows).map_err(|source| undecodable(&path, source))
-        })?;
+        read_rows(&self.root.join(&self.files[index].1), buffer, rows)?;
         Ok(buffer.view())
     }
 }
 
 fn undecodable(path: &Path, source: decode::DecodeError) -> Error {
     Error::Picture { path: path.to_owned(), member: String::new(), source }
+}
+
+/// Reads the picture of a file into `image`, as a folder of pictures does: `[H, W, 3]`.
+///
+/// # Errors
+/// A file that cannot be read, is larger than 256 MiB, or holds no whole picture.
+pub fn read_picture(path: &Path, image: &mut Image) -> Result<(), Error> {
+    read_rows(path, image, &all_rows)
+}
+
+fn read_rows(path: &Path, image: &mut Image, rows: Rows<'_>) -> Result<(), Error> {
+    with_bytes(|bytes| {
+        read(path, bytes).map_err(Error::io("read", path))?;
+        decode::decode_rows(bytes, image, rows).map_err(|source| undecodable(path, source))
+    })
 }
 
 /// Lends memory for an encoded picture: each thread has some, which serves one picture after another.

@@ -120,6 +120,10 @@ impl Dataset for Shards {
         self.places[index].label as usize
     }
 
+    fn origin(&self, index: usize) -> String {
+        format!("{}: the picture at byte {}", Line(&self.paths[self.shard(index)]), self.places[index].offset)
+    }
+
     fn shards(&self) -> Vec<Range<usize>> {
         self.runs.clone()
     }

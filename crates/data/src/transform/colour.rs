@@ -3,7 +3,7 @@
 use super::tone::blend;
 
 /// The grey level of a colour by ITU-R 601-2, as Pillow's mode `L` has it.
-pub(super) fn luma([red, green, blue]: [u8; 3]) -> u8 {
+pub(crate) fn luma([red, green, blue]: [u8; 3]) -> u8 {
     ((u32::from(red) * 19595 + u32::from(green) * 38470 + u32::from(blue) * 7471 + 0x8000) >> 16) as u8
 }
 

@@ -5,8 +5,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::crop::{default_ratio, default_scale};
 use super::{
-    AugMix, AutoAugment, CentreCrop, ColourJitter, Cutout, Flip, GaussianBlur, Greyscale, Interpolation, PadCrop,
-    PadMode, RandAugment, RandomErasing, RandomResizedCrop, Resize, Transform, TrivialAugment,
+    AugMix, AutoAugment, Centred, ColourJitter, Cutout, Flip, GaussianBlur, Greyscale, Interpolation, PadCrop, PadMode,
+    RandAugment, RandomErasing, RandomResizedCrop, Transform, TrivialAugment,
 };
 
 /// Which random changes are made to a training image, in the order of the keys. The default is none at all.
@@ -122,7 +122,7 @@ impl AugmentConfig {
                 let crop = RandomResizedCrop { size, scale: *scale, ratio: *ratio, interpolation: *interpolation };
                 vec![Transform::RandomResizedCrop(crop)]
             }
-            _ => size.filter(|&size| input != Some((size, size))).map_or_else(Vec::new, |size| centred(size, 1.0)),
+            _ => size.filter(|&size| input != Some((size, size))).map_or_else(Vec::new, |size| vec![whole(size)]),
         };
         if self.pad > 0 {
             list.push(Transform::PadCrop(PadCrop { pad: self.pad, mode: self.pad_mode }));
@@ -146,12 +146,9 @@ impl AugmentConfig {
     }
 }
 
-/// What images are judged by: resized so that the middle square of `size` pixels is `ratio` of the shorter side (0.875 is
-/// usual), and cropped to it.
-pub fn centred(size: usize, ratio: f64) -> Vec<Transform> {
-    let resized = (size as f64 / ratio).round() as usize;
-    let interpolation = Interpolation::default();
-    vec![Transform::Resize(Resize { size: resized, interpolation }), Transform::CentreCrop(CentreCrop { size })]
+/// The largest square in the middle, brought to `size`.
+fn whole(size: usize) -> Transform {
+    Transform::Centred(Centred { size, share: 1.0 })
 }
 
 #[cfg(test)]
@@ -173,7 +170,7 @@ mod tests {
         assert_eq!(config.transforms(Some((32, 32)), None), expected);
         assert_eq!(config.transforms(Some((32, 32)), Some(32)), expected);
         // A size of its own asks for a resize first.
-        assert_eq!(config.transforms(None, Some(64))[..2], centred(64, 1.0));
+        assert_eq!(config.transforms(None, Some(64))[..1], [whole(64)]);
         assert_eq!(parse("").unwrap().transforms(Some((32, 32)), None), []);
     }
 
@@ -223,14 +220,5 @@ mod tests {
         let message = parse("flip = \"alternate\"").unwrap_err().message().to_owned();
         assert_eq!(message, "unknown variant `alternate`, expected one of `false`, `true`, `alternating`");
         assert_eq!(parse("flip = 2").unwrap_err().message(), "expected false, true or \"alternating\"");
-    }
-
-    #[test]
-    fn the_middle_is_a_share_of_the_shorter_side() {
-        // 112 / 0.875 = 128.
-        let [Transform::Resize(resize), Transform::CentreCrop(crop)] = &centred(112, 0.875)[..] else {
-            panic!("two changes");
-        };
-        assert_eq!((resize.size, crop.size), (128, 112));
     }
 }

@@ -4,7 +4,7 @@ mod affine;
 mod augmix;
 mod auto_augment;
 mod canvas;
-mod colour;
+pub(crate) mod colour;
 mod config;
 mod crop;
 mod erase;
@@ -28,7 +28,7 @@ pub use affine::Sampling;
 pub use augmix::AugMix;
 pub use auto_augment::{AutoAugment, Policy};
 pub use canvas::Scratch;
-pub use config::{AugmentConfig, CropRange, FlipRule, centred};
+pub use config::{AugmentConfig, CropRange, FlipRule};
 pub use crop::RandomResizedCrop;
 pub use erase::{Cutout, Fill, RandomErasing};
 pub use flip::Flip;
@@ -37,7 +37,7 @@ pub use mix::{BatchMix, CutMix, Mixup};
 pub use pad_crop::{PadCrop, PadMode};
 pub use pipeline::Pipeline;
 pub use policy::{RandAugment, TrivialAugment};
-pub use resize::{CentreCrop, Interpolation, Resize};
+pub use resize::{CentreCrop, Centred, Interpolation, Resize};
 
 use crate::random::Moment;
 use canvas::Canvas;
@@ -55,6 +55,8 @@ pub enum Transform {
     Resize(Resize),
     /// The middle.
     CentreCrop(CentreCrop),
+    /// The middle of an image of another size, resized.
+    Centred(Centred),
     /// A window of the old size in a padded image.
     PadCrop(PadCrop),
     /// Left and right exchanged.
@@ -117,6 +119,7 @@ impl Transform {
             Self::RandomResizedCrop(change) => Act::Pixels(change),
             Self::Resize(change) => Act::Pixels(change),
             Self::CentreCrop(change) => Act::Pixels(change),
+            Self::Centred(change) => Act::Pixels(change),
             Self::PadCrop(change) => Act::Pixels(change),
             Self::Flip(change) => Act::Pixels(change),
             Self::ColourJitter(change) => Act::Pixels(change),

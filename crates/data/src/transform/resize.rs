@@ -88,6 +88,56 @@ impl Change for CentreCrop {
     }
 }
 
+/// What images are judged by: resized so that the middle square of `size` pixels is `share` of the shorter side, and
+/// cropped to it. An image of `size` x `size` pixels is taken as it is.
+///
+/// Whoever evaluates a network or applies it does this and nothing else to pixels, so that an image is one tensor wherever it
+/// is read.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Centred {
+    /// Pixels of both sides.
+    pub size: usize,
+    /// The part of the shorter side that is seen, above 0 and at most 1; 0.875 is usual where training crops at random.
+    pub share: f64,
+}
+
+impl Centred {
+    fn resized(&self) -> Resize {
+        let size = (self.size as f64 / self.share).round() as usize;
+        Resize { size, interpolation: Interpolation::default() }
+    }
+}
+
+impl Change for Centred {
+    fn check(&self, channels: usize, size: Size) -> Result<Size, Error> {
+        let valid = self.share > 0.0 && self.share <= 1.0;
+        ensure(valid, "centred.share", self.share, "a number above 0 and at most 1")?;
+        check_side("centred.size", self.size)?;
+        self.resized().check(channels, size)?;
+        Ok(Some((self.size, self.size)))
+    }
+
+    fn apply(&self, canvas: &mut Canvas<'_>, moment: Moment) {
+        let ImageShape { height, width, .. } = canvas.shape();
+        if (height, width) == (self.size, self.size) {
+            return;
+        }
+        let part = body(height, width);
+        let resize_whole = self.resized();
+        resize(canvas, part, resize_whole.target((part.height, part.width)), resize_whole.interpolation);
+        CentreCrop { size: self.size }.apply(canvas, moment);
+    }
+}
+
+/// All of an image, but for the ends of one that is far longer than wide: they are cut off in the end, and resizing them too
+/// would take memory without bound.
+fn body(height: usize, width: usize) -> Part {
+    const LONGEST: usize = 8;
+    let (rows, columns) = (height.min(LONGEST * width), width.min(LONGEST * height));
+    Part { top: (height - rows) / 2, left: (width - columns) / 2, height: rows, width: columns }
+}
+
 /// Which pixels of a line are kept, and where they land.
 #[derive(Debug, PartialEq)]
 struct Span {
@@ -180,6 +230,7 @@ pub(super) fn check_channels(key: &str, channels: usize) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Image as Pixels, Scratch};
 
     #[test]
     fn the_middle_by_hand() {
@@ -196,5 +247,39 @@ mod tests {
         assert_eq!(resize.target((375, 500)), (100, 133));
         assert_eq!(resize.target((500, 333)), (150, 100));
         assert_eq!(resize.target((100, 1)), (10000, 100));
+    }
+
+    #[test]
+    fn the_middle_is_a_share_of_the_shorter_side() {
+        // 112 / 0.875 = 128.
+        assert_eq!(Centred { size: 112, share: 0.875 }.resized().size, 128);
+        assert_eq!(Centred { size: 112, share: 1.0 }.resized().size, 112);
+    }
+
+    /// What becomes of a grey image whose columns are 0, 1, 2, ...
+    fn centred(height: usize, width: usize, change: &Centred) -> Pixels {
+        let pixels = (0..height * width).map(|place| (place % width) as u8).collect();
+        let image = Pixels::new(ImageShape { channels: 1, height, width }, pixels);
+        let mut scratch = Scratch::new();
+        let mut canvas = Canvas::new(image.view(), &mut scratch);
+        change.apply(&mut canvas, Moment { seed: 0, epoch: 0, index: 0, turn: 0 });
+        let view = canvas.view();
+        Pixels::new(view.shape(), view.pixels().to_vec())
+    }
+
+    #[test]
+    fn an_image_of_the_size_asked_for_is_taken_as_it_is() {
+        let found = centred(4, 4, &Centred { size: 4, share: 0.5 });
+        assert_eq!(found.pixels()[..4], [0, 1, 2, 3]);
+        // One column more: resized to 8 x 10, of whose middle four columns the first stands over column 1.25.
+        assert_ne!(centred(4, 5, &Centred { size: 4, share: 0.5 }).pixels()[..4], [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn the_middle_of_a_strip_is_that_of_its_middle_part() {
+        // 8 x 2 pixels of the 2 x 200 matter, from column 92 on, of which the middle two are 99 and 100.
+        assert_eq!(body(2, 200), Part { top: 0, left: 92, height: 2, width: 16 });
+        assert_eq!(body(300, 200), Part { top: 0, left: 0, height: 300, width: 200 });
+        assert_eq!(centred(2, 200, &Centred { size: 2, share: 1.0 }).pixels(), [99, 100, 99, 100]);
     }
 }

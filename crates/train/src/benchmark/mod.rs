@@ -7,6 +7,7 @@ mod turns;
 
 use std::fmt;
 
+use mp_routing::figure;
 use serde::Serialize;
 use tch::Device;
 
@@ -98,7 +99,7 @@ pub struct Report {
     pub precision: Precision,
     /// The most that a product of large matrices reached in this number format, in 10^9 operations a second; where it
     /// was asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", with = "figure")]
     pub peak_gflops: Option<f64>,
     /// The models, in the order asked for.
     pub models: Vec<Timed>,
@@ -114,14 +115,19 @@ pub struct Timed {
     /// Multiply-adds of one image.
     pub multiply_adds: u64,
     /// Median milliseconds of a pass.
+    #[serde(with = "figure")]
     pub ms_median: f64,
     /// Least milliseconds of a pass.
+    #[serde(with = "figure")]
     pub ms_min: f64,
     /// Median, over the rounds, of its time over that of the first model in the same round: what slows both cancels.
+    #[serde(with = "figure")]
     pub ratio_to_first: f64,
     /// Floating-point operations of the model's products and sums over the median time, in 10^9 a second.
+    #[serde(with = "figure")]
     pub gflops: f64,
     /// Milliseconds of each round.
+    #[serde(with = "figure")]
     pub ms: Vec<f64>,
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use mp_native::Profiler;
+use mp_routing::figure;
 use serde::Serialize;
 use tch::Device;
 
@@ -28,6 +29,7 @@ pub struct Profile {
     /// Number format of the forward pass.
     pub precision: Precision,
     /// Milliseconds of a pass; recording makes it a little slower than it is by itself.
+    #[serde(with = "figure")]
     pub ms: f64,
     /// The kinds of op, those that take most time first.
     pub ops: Vec<OpShare>,
@@ -39,10 +41,13 @@ pub struct OpShare {
     /// libtorch's name of it; nodes of the backward pass go by their own.
     pub name: String,
     /// Calls in a pass.
+    #[serde(with = "figure")]
     pub calls: f64,
     /// Milliseconds of a pass spent in it, without the ops that it calls.
+    #[serde(with = "figure")]
     pub ms: f64,
     /// The same over the milliseconds of the pass.
+    #[serde(with = "figure")]
     pub share: f64,
 }
 

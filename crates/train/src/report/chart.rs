@@ -48,34 +48,37 @@ struct Curve {
     /// The last point, which gets a dot: a curve of one point is visible too.
     end: (f64, f64),
     last: String,
+    /// How many values are not finite.
+    not_drawn: usize,
 }
 
 impl Chart {
     /// A chart of the curves that have points; `None` where none has. `percent` labels values from 0 to 1.
     pub(super) fn new(title: &str, series: Vec<Series>, percent: bool) -> Option<Self> {
-        let series: Vec<Series> = series.into_iter().filter_map(thinned).collect();
-        let all = || series.iter().flat_map(|series| series.points.iter().copied());
+        let curves: Vec<Thinned> = series.into_iter().filter_map(thinned).collect();
+        let all = || curves.iter().flat_map(|curve| curve.points.iter().copied());
         let (x_low, x_high) = range(all().map(|(x, _)| x))?;
         let (y_low, y_high) = range(all().map(|(_, y)| y))?;
         let (x_axis, y_axis) = (Axis::new(x_low.min(0.0), x_high), Axis::new(y_low, y_high));
         let x_at = |x: f64| round(LEFT + x_axis.share(x) * (WIDTH - LEFT - RIGHT));
         let y_at = |y: f64| round(HEIGHT - BOTTOM - y_axis.share(y) * (HEIGHT - TOP - BOTTOM));
-        let label = |y: f64, digits: usize| match percent {
-            true => format!("{:.*}%", digits.saturating_sub(2), 100.0 * y),
-            false => format!("{y:.digits$}"),
+        let label = |y: f64, more: usize| match percent {
+            true if y_axis.is_plain() => format!("{:.*}%", (y_axis.digits() + more).saturating_sub(2), 100.0 * y),
+            _ => y_axis.label(y, more),
         };
 
         let tick = |at: f64, label: String| Tick { at, label };
-        let x_ticks = x_axis.ticks().into_iter().map(|x| tick(x_at(x), format!("{:.*}", x_axis.digits(), x)));
-        let y_ticks = y_axis.ticks().into_iter().map(|y| tick(y_at(y), label(y, y_axis.digits())));
-        let curve = |series: &Series| {
-            let points: Vec<(f64, f64)> = series.points.iter().map(|&(x, y)| (x_at(x), y_at(y))).collect();
-            let last = series.points.last().map(|&(_, y)| label(y, (y_axis.digits() + 2).max(4))).unwrap_or_default();
+        let x_ticks = x_axis.ticks().into_iter().map(|x| tick(x_at(x), x_axis.label(x, 0)));
+        let y_ticks = y_axis.ticks().into_iter().map(|y| tick(y_at(y), label(y, 0)));
+        let curve = |curve: &Thinned| {
+            let points: Vec<(f64, f64)> = curve.points.iter().map(|&(x, y)| (x_at(x), y_at(y))).collect();
+            let more = 2.max(4_usize.saturating_sub(y_axis.digits()));
             Curve {
-                name: series.name.clone(),
+                name: curve.name.clone(),
                 end: points.last().copied().unwrap_or_default(),
                 points: points.iter().map(|(x, y)| format!("{x},{y}")).collect::<Vec<_>>().join(" "),
-                last,
+                last: curve.points.last().map(|&(_, y)| label(y, more)).unwrap_or_default(),
+                not_drawn: curve.not_finite,
             }
         };
         Some(Self {
@@ -87,10 +90,15 @@ impl Chart {
             bottom: HEIGHT - BOTTOM,
             x_ticks: x_ticks.collect(),
             y_ticks: y_ticks.collect(),
-            curves: series.iter().map(curve).collect(),
+            curves: curves.iter().map(curve).collect(),
         })
     }
 }
+
+/// Values further out are drawn at this one, so that no sum or difference of two overflows.
+const FURTHEST: f64 = 1e300;
+/// The least distance, as a share of the values, at which two of them are told apart.
+const FINEST: f64 = 1e-9;
 
 /// From the lowest to the highest round number around the data.
 struct Axis {
@@ -100,14 +108,22 @@ struct Axis {
 }
 
 impl Axis {
+    /// Any two finite numbers give an axis of a few steps.
     fn new(low: f64, high: f64) -> Self {
-        let (low, high) = if high > low { (low, high) } else { (low - 0.5, high + 0.5) };
+        let (low, high) = (low.clamp(-FURTHEST, FURTHEST), high.clamp(-FURTHEST, FURTHEST));
+        let size = low.abs().max(high.abs());
+        // What is equal, or as good as that, stands in the middle.
+        let (low, high) = match high - low > size * FINEST && high - low > 1e-300 {
+            true => (low, high),
+            false => (low - f64::max(0.5, size / 20.0), high + f64::max(0.5, size / 20.0)),
+        };
         let step = round_step((high - low) / 5.0);
         Self { low: (low / step + 1e-9).floor() * step, high: (high / step - 1e-9).ceil() * step, step }
     }
 
+    /// Where a value stands: 0 at the low end, 1 at the high end.
     fn share(&self, value: f64) -> f64 {
-        (value - self.low) / (self.high - self.low)
+        ((value.clamp(-FURTHEST, FURTHEST) - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
     }
 
     fn ticks(&self) -> Vec<f64> {
@@ -115,9 +131,24 @@ impl Axis {
         (0..=count).map(|index| self.low + index as f64 * self.step).collect()
     }
 
+    /// Whether its labels are short without an exponent.
+    fn is_plain(&self) -> bool {
+        self.low.abs().max(self.high.abs()) < 1e6 && self.step > 1e-7
+    }
+
     /// Decimal places that tell neighbouring ticks apart.
     fn digits(&self) -> usize {
         (-(self.step * 1.000_001).log10().floor()).max(0.0) as usize
+    }
+
+    /// A value with as many digits as neighbouring ticks need, and some more.
+    fn label(&self, value: f64, more: usize) -> String {
+        if self.is_plain() {
+            return format!("{value:.*}", self.digits() + more);
+        }
+        let size = self.low.abs().max(self.high.abs());
+        let digits = (size / self.step).log10().ceil().clamp(0.0, 12.0) as usize;
+        format!("{value:.*e}", digits + more)
     }
 }
 
@@ -135,17 +166,26 @@ fn range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     })
 }
 
+/// A curve that can be drawn.
+struct Thinned {
+    name: String,
+    points: Vec<(f64, f64)>,
+    not_finite: usize,
+}
+
 /// The finite points, averaged in equal groups where there are too many; `None` where there are none.
-fn thinned(series: Series) -> Option<Series> {
+fn thinned(series: Series) -> Option<Thinned> {
+    let total = series.points.len();
     let points: Vec<(f64, f64)> = series.points.into_iter().filter(|(x, y)| x.is_finite() && y.is_finite()).collect();
+    let not_finite = total - points.len();
     let group = points.len().div_ceil(MOST_POINTS).max(1);
     let mean = |points: &[(f64, f64)]| {
-        let count = points.len() as f64;
-        let (x, y) = points.iter().fold((0.0, 0.0), |sum, point| (sum.0 + point.0, sum.1 + point.1));
-        (x / count, y / count)
+        // Divided before they are added, so that no sum overflows.
+        let share = 1.0 / points.len() as f64;
+        points.iter().fold((0.0, 0.0), |sum, point| (sum.0 + share * point.0, sum.1 + share * point.1))
     };
     let points: Vec<(f64, f64)> = points.chunks(group).map(mean).collect();
-    (!points.is_empty()).then_some(Series { name: series.name, points })
+    (!points.is_empty()).then_some(Thinned { name: series.name, points, not_finite })
 }
 
 /// To a tenth: finer than a screen shows.
@@ -155,6 +195,8 @@ fn round(at: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn series(points: &[(f64, f64)]) -> Series {
@@ -198,5 +240,68 @@ mod tests {
         let points: Vec<(f64, f64)> = (0..600).map(|x| (x as f64, x as f64)).collect();
         let thinned = thinned(series(&points)).unwrap();
         assert_eq!((thinned.points.len(), thinned.points[0]), (300, (0.5, 0.5)));
+    }
+
+    #[test]
+    fn values_that_are_not_finite_are_counted() {
+        let points = [(1.0, 2.0), (2.0, f64::INFINITY), (3.0, f64::NAN), (4.0, 1.0)];
+        let chart = Chart::new("loss", vec![series(&points)], false).unwrap();
+        assert_eq!((chart.curves[0].not_drawn, chart.curves[0].points.matches(',').count()), (2, 2));
+    }
+
+    #[test]
+    fn absurd_values_have_short_labels() {
+        let chart = Chart::new("loss", vec![series(&[(1.0, 1e9), (2.0, 5e9)])], false).unwrap();
+        let labels: Vec<&str> = chart.y_ticks.iter().map(|tick| tick.label.as_str()).collect();
+        assert_eq!(labels, ["1.0e9", "2.0e9", "3.0e9", "4.0e9", "5.0e9"]);
+        assert_eq!(chart.curves[0].last, "5.00000e9");
+        // The axis ends at round numbers: 0.0000005 and 0.000001.
+        let chart = Chart::new("rate", vec![series(&[(1.0, 1e-9), (2.0, 2e-9)])], false).unwrap();
+        assert!(chart.y_ticks.iter().all(|tick| tick.label.len() < 8), "{:?}", chart.y_ticks);
+    }
+
+    proptest! {
+        #[test]
+        fn any_numbers_make_a_chart_of_a_few_ticks_inside_its_frame(
+            points in proptest::collection::vec((absurd(), absurd()), 1..6),
+            percent: bool,
+        ) {
+            let drawable = points.iter().any(|(x, y)| x.is_finite() && y.is_finite());
+            let chart = Chart::new("loss", vec![series(&points)], percent);
+            prop_assert_eq!(chart.is_some(), drawable);
+            if let Some(chart) = chart {
+                for ticks in [&chart.x_ticks, &chart.y_ticks] {
+                    prop_assert!((1..=12).contains(&ticks.len()), "{ticks:?}");
+                    prop_assert!(ticks.iter().all(|tick| tick.label.len() <= 24), "{ticks:?}");
+                }
+                let (x, y) = chart.curves[0].end;
+                prop_assert!((LEFT..=WIDTH - RIGHT).contains(&x) && (TOP..=HEIGHT - BOTTOM).contains(&y), "{x} {y}");
+            }
+        }
+    }
+
+    /// Numbers as they come when training goes wrong, and those that arithmetic trips over.
+    fn absurd() -> impl Strategy<Value = f64> {
+        prop_oneof![
+            any::<f64>(),
+            -10.0..10.0,
+            prop_oneof![
+                Just(0.0),
+                Just(-0.0),
+                Just(1e9),
+                Just(1e9 + 1e-6),
+                Just(1e300),
+                Just(-1e300),
+                Just(f64::MAX),
+                Just(f64::MIN),
+                Just(f64::MIN_POSITIVE),
+                Just(5e-324),
+                Just(f64::INFINITY),
+                Just(f64::NEG_INFINITY),
+                Just(f64::NAN),
+                Just(1.0),
+                Just(1.0 + f64::EPSILON),
+            ],
+        ]
     }
 }

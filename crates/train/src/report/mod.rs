@@ -1,17 +1,20 @@
 //! `report.html`: a run as one page that needs no network.
 
+mod cells;
 mod chart;
+mod classes;
 mod routing;
 
 use std::path::PathBuf;
 
 use minijinja::{Environment, context};
+use mp_data::Line;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::Error;
 use crate::atomic::{self, Existing};
-use crate::metrics::{Row, read_events, read_rows};
+use crate::metrics::{Row, number, read_events, read_rows};
 use crate::run_folder::RunFolder;
 use crate::summary::Summary;
 
@@ -45,12 +48,13 @@ fn render(folder: &RunFolder) -> Result<String, Error> {
     environment.add_template("report.html", TEMPLATE)?;
     let page = environment.get_template("report.html")?.render(context! {
         model => recipe.model.name,
-        data => recipe.data.name,
+        data => Line(&recipe.data.name).to_string(),
         epochs => recipe.train.epochs,
         done => rows.len(),
         tiles => summary.as_ref().map(tiles).unwrap_or_default(),
         valid_split => summary.as_ref().map(|summary| summary.valid_split.to_string()),
         charts => charts(&rows, &steps, steps_per_epoch),
+        classes => summary.as_ref().and_then(classes::classes),
         layers => layers,
         recipe => recipe.to_toml()?,
         version => env!("CARGO_PKG_VERSION"),
@@ -69,8 +73,17 @@ struct Tile {
 fn tiles(summary: &Summary) -> Vec<Tile> {
     let tile = |name, value, remark| Tile { name, value, remark };
     let percent = |share: f64| format!("{:.2}%", 100.0 * share);
-    vec![
-        tile("accuracy", percent(summary.valid_accuracy_last), format!("after epoch {}", summary.epochs_done)),
+    let judged = match summary.skipped_valid.images {
+        0 => format!("after epoch {}", summary.epochs_done),
+        skipped => format!(
+            "after epoch {}, of {} images; {} skipped as damaged",
+            summary.epochs_done,
+            grouped(summary.valid_images as u64),
+            grouped(skipped)
+        ),
+    };
+    let mut tiles = vec![
+        tile("accuracy", percent(summary.valid_accuracy_last), judged),
         tile("best accuracy", percent(summary.valid_accuracy_best), format!("after epoch {}", summary.best_epoch)),
         tile("parameters", shorten(summary.parameters), grouped(summary.parameters)),
         tile("multiply-adds", shorten(summary.multiply_adds), "of one image".to_owned()),
@@ -80,13 +93,24 @@ fn tiles(summary: &Summary) -> Vec<Tile> {
             format!("{:.0} images/s, {}", summary.images_per_second, summary.precision.name()),
         ),
         tile("waiting for data", format!("{:.1}%", 100.0 * summary.data_wait_fraction), "of the training".to_owned()),
-    ]
+    ];
+    if let Some(top_5) = summary.valid_top_5_last {
+        tiles.insert(2, tile("top-5 accuracy", percent(top_5), format!("after epoch {}", summary.epochs_done)));
+    }
+    if summary.skipped.images > 0 {
+        tiles.push(tile(
+            "skipped",
+            grouped(summary.skipped.images),
+            "damaged training images, over all epochs".to_owned(),
+        ));
+    }
+    tiles
 }
 
 /// Every chart that the run has values for.
 fn charts(rows: &[Row], steps: &[Value], steps_per_epoch: f64) -> Vec<Chart> {
     let by_step = |name: &str, metric: &str| {
-        let point = |event: &Value| Some((event["step"].as_f64()? / steps_per_epoch, event[metric].as_f64()?));
+        let point = |event: &Value| Some((event["step"].as_f64()? / steps_per_epoch, number(event.get(metric)?)?));
         Series { name: name.to_owned(), points: steps.iter().filter_map(point).collect() }
     };
     let by_epoch = |name: &str, metric: &str| {

@@ -1,8 +1,10 @@
 //! Routing layers as tables of coloured cells.
 
+use mp_data::Line;
 use mp_routing::LayerStatistics;
 use serde::Serialize;
 
+use super::cells::{Row, cell};
 use crate::run_folder::RoutingRecord;
 
 /// A class's mean gate that is this far from the mean over all classes has the full colour. The scale is fixed, so that
@@ -27,21 +29,6 @@ pub(super) struct Layer {
     hidden_classes: usize,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
-struct Row {
-    name: String,
-    cells: Vec<Cell>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize)]
-struct Cell {
-    value: String,
-    /// Opacity of the colour, 0 to 1.
-    strength: f64,
-    /// Less than the mean: the other colour.
-    below: bool,
-}
-
 /// The layers of a record, in the order of the network.
 pub(super) fn layers(record: &RoutingRecord) -> Vec<Layer> {
     record.layers.iter().map(|layer| of_layer(layer, &record.classes)).collect()
@@ -50,7 +37,7 @@ pub(super) fn layers(record: &RoutingRecord) -> Vec<Layer> {
 fn of_layer(layer: &LayerStatistics, classes: &[String]) -> Layer {
     let utilisation = layer.utilisation.iter().zip(1..).map(|(weights, source)| Row {
         name: format!("from {source}"),
-        cells: weights.iter().map(|&weight| cell(weight, weight)).collect(),
+        cells: weights.iter().map(|&weight| cell(format!("{weight:.2}"), weight)).collect(),
     });
     let connections = (1..=layer.sources).flat_map(|i| (1..=layer.targets).map(move |j| format!("{i} → {j}")));
     let means: Vec<f64> = layer.utilisation.iter().flatten().copied().collect();
@@ -63,8 +50,9 @@ fn of_layer(layer: &LayerStatistics, classes: &[String]) -> Layer {
         let gates: Vec<f64> = gates.iter().flatten().copied().collect();
         let deviations = gates.iter().zip(&means).map(|(gate, mean)| gate - mean);
         let furthest = deviations.clone().fold(0.0_f64, |most, deviation| most.max(deviation.abs()));
-        let cells = gates.iter().zip(deviations).map(|(&gate, deviation)| cell(gate, deviation / FULL_COLOUR));
-        let name = classes.get(index).cloned().unwrap_or_else(|| index.to_string());
+        let of_gate = |(gate, deviation): (&f64, f64)| cell(format!("{gate:.2}"), deviation / FULL_COLOUR);
+        let cells = gates.iter().zip(deviations).map(of_gate);
+        let name = classes.get(index).map_or_else(|| index.to_string(), |class| Line(class).to_string());
         rows.push((furthest, Row { name, cells: cells.collect() }));
     }
     let hidden_classes = rows.len().saturating_sub(MOST_CLASSES);
@@ -85,11 +73,6 @@ fn of_layer(layer: &LayerStatistics, classes: &[String]) -> Layer {
         by_class: rows.into_iter().map(|(_, row)| row).collect(),
         hidden_classes,
     }
-}
-
-fn cell(value: f64, strength: f64) -> Cell {
-    let rounded = (strength.abs().min(1.0) * 100.0).round() / 100.0;
-    Cell { value: format!("{value:.2}"), strength: rounded, below: strength < 0.0 }
 }
 
 #[cfg(test)]
@@ -121,12 +104,8 @@ mod tests {
         let layer = layers(&record(&[[0.6, 0.4], [0.5, 0.5]])).remove(0);
         assert_eq!(layer.connections, ["1 → 1", "1 → 2"]);
         // 0.6 is 0.1 above the mean of 0.5, and 0.25 would be the full colour.
-        let expected = [
-            Cell { value: "0.60".to_owned(), strength: 0.4, below: false },
-            Cell { value: "0.40".to_owned(), strength: 0.4, below: true },
-        ];
-        assert_eq!(layer.by_class[0].cells, expected);
-        assert_eq!(layer.by_class[1].cells[0].strength, 0.0);
+        assert_eq!(layer.by_class[0].cells, [cell("0.60".to_owned(), 0.4), cell("0.40".to_owned(), -0.4)]);
+        assert_eq!(layer.by_class[1].cells[0], cell("0.50".to_owned(), 0.0));
     }
 
     #[test]

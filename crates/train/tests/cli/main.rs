@@ -1,9 +1,13 @@
 //! The binary as its users meet it: each test runs `mp-train` as a process of its own.
 
 mod data;
+mod figures;
 mod goes_on;
 mod help;
+mod judge;
+mod outputs;
 mod pictures;
+mod predict;
 mod refusals;
 mod run;
 mod splits;

@@ -145,7 +145,7 @@ fn what_is_no_picture_is_refused() {
     fs::write(folder.path().join("a.png"), "text").unwrap();
     let run = RUN.path().join("run");
     let error = refused(mp_train(folder.path(), &["predict", run.to_str().unwrap(), "a.png"]));
-    assert!(error.contains("a.png: ") && error.contains("expected a PNG, JPEG"), "{error}");
+    assert!(error.contains("a.png: ") && error.contains("expected a JPEG, PNG"), "{error}");
     let error = refused(mp_train(folder.path(), &["predict", run.to_str().unwrap()]));
     assert!(error.contains("no images"), "{error}");
 }

@@ -39,7 +39,7 @@ pub(crate) enum Command {
 }
 
 /// Where downloaded data sets are.
-#[derive(ClapArgs)]
+#[derive(Clone, ClapArgs)]
 pub(crate) struct DataDir {
     /// Folder of downloaded data sets [default: $MULTIPATH_DATA, or multipath/data in the user's cache folder]
     #[arg(long, value_name = "DIR")]
@@ -110,17 +110,44 @@ impl From<State> for Which {
 #[command(after_help = "\
 Examples:
   mp-train eval runs/quickstart
-  mp-train eval runs/quickstart --checkpoint best --split test --json")]
+  mp-train eval runs/quickstart --checkpoint best --split test --json
+  mp-train eval runs/quickstart --classes --confusion
+  mp-train eval runs/quickstart --data elsewhere/of/the/data --predictions predictions.csv
+  mp-train eval --model resnet18 --weights resnet18.safetensors --data my/folder
+
+Images are brought to the network's size and normalised as the checkpoint says, exactly as predict does.")]
 pub(crate) struct Eval {
-    /// The run folder
-    pub(crate) run: PathBuf,
+    /// The run folder, unless --weights is given
+    #[arg(required_unless_present = "weights", conflicts_with = "weights")]
+    pub(crate) run: Option<PathBuf>,
+    /// The data set's name or folder, in place of the run's
+    #[arg(long)]
+    pub(crate) data: Option<String>,
+    /// The model whose weights are in --weights, with its routing as bench takes it; a checkpoint knows its own routing
+    #[arg(long, requires = "weights", value_parser = spec)]
+    pub(crate) model: Option<Spec>,
+    /// A checkpoint, or a safetensors file with the model's weights, in place of a run
+    #[arg(long, value_name = "FILE", requires = "model", requires = "data")]
+    pub(crate) weights: Option<PathBuf>,
     /// Which state of the run
-    #[arg(long, value_enum, default_value = "last")]
+    #[arg(long, value_enum, default_value = "last", conflicts_with = "weights")]
     pub(crate) checkpoint: State,
     /// Which images; the two differ where the recipe holds out training images for validation
     #[arg(long, value_enum, default_value = "valid")]
     pub(crate) split: Images,
-    /// Print JSON
+    /// Also show the accuracy of each class
+    #[arg(long)]
+    pub(crate) classes: bool,
+    /// Also show which class is taken for which: a matrix, or of many classes the pairs that are confused most
+    #[arg(long)]
+    pub(crate) confusion: bool,
+    /// Write a line for each image: its file, its class, the predicted one, and the probability of every class
+    #[arg(long, value_name = "FILE.csv")]
+    pub(crate) predictions: Option<PathBuf>,
+    /// Replace the file of --predictions if it is there already
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Print JSON, classes and confusion included
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
@@ -151,16 +178,22 @@ impl From<Images> for Split {
     after_help = "\
 Examples:
   mp-train predict runs/quickstart photo.png other.jpg --top 3
+  mp-train predict runs/quickstart my/folder --csv --top 1 > classes.csv
+  find my/folder -name '*.png' | mp-train predict runs/quickstart --list -
   mp-train predict runs/quickstart batch.npy --logits logits.npy
   mp-train predict --model resnet20 --weights runs/mine/checkpoints/best.safetensors photo.png
 
-Of a picture, the largest square in the middle is scaled to the size that the network was trained on. A .npy array is float32
-[B, C, H, W], normalised already, or uint8 pixels [B, H, W, C]."
+Pictures are read, brought to the network's size and normalised exactly as eval does. A .npy array is float32 [B, C, H, W],
+normalised already, or uint8 pixels [B, H, W, C]. Results appear as they come, and memory does not grow with the number of
+pictures. What cannot be read is named on standard error, and the exit code is 1 in the end; with --logits it ends the command."
 )]
 pub(crate) struct Predict {
-    /// The run folder, unless --weights is given; then images (PNG, JPEG, BMP, WebP) or .npy tensors
-    #[arg(required = true, value_name = "PATH")]
+    /// The run folder, unless --weights is given; then images (PNG, JPEG, BMP, WebP), folders of them, or .npy tensors
+    #[arg(required_unless_present = "weights", value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
+    /// Also the images named in a file, a path a line; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) list: Option<PathBuf>,
     /// The model whose weights are in --weights, with its routing as bench takes it; a checkpoint knows its own routing
     #[arg(long, requires = "weights", value_parser = spec)]
     pub(crate) model: Option<Spec>,
@@ -174,8 +207,14 @@ pub(crate) struct Predict {
     #[arg(long, default_value_t = 5, value_name = "K")]
     pub(crate) top: usize,
     /// Write the logits [B, N] to a .npy file in place of the table
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["csv", "json"])]
     pub(crate) logits: Option<PathBuf>,
+    /// Replace the file of --logits if it is there already
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Print CSV: image, rank, class, probability
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) csv: bool,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -227,6 +266,9 @@ pub(crate) struct Weights {
     /// The safetensors file to write
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+    /// Replace a file that is there already
+    #[arg(long)]
+    pub(crate) force: bool,
     /// What they are drawn from
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     pub(crate) seed: u64,
@@ -311,6 +353,9 @@ Examples:
         /// Also draw some images of every class into a PNG file
         #[arg(long, value_name = "FILE")]
         sheet: Option<PathBuf>,
+        /// Replace the file of --sheet if it is there already
+        #[arg(long)]
+        force: bool,
         /// Print JSON
         #[arg(long)]
         json: bool,

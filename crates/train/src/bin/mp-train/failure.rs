@@ -56,7 +56,8 @@ pub(crate) fn panics_on_one_line() {
     }));
 }
 
-fn print(message: &str) {
+/// Prints one line on standard error; for what does not end the command.
+pub(crate) fn print(message: &str) {
     let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
     // Nobody is left to be told where this fails.
     let _ = writeln!(io::stderr(), "mp-train: error: {}", Line(&line));

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use mp_data::Line;
+use mp_train::output_file::OutputFile;
 use serde::Serialize;
 
 /// Prints lines.
@@ -16,6 +17,15 @@ pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     text(&serde_json::to_string_pretty(value)?)
 }
 
+/// Prints lines where standard output is free for them, and to standard error where a file was written there.
+pub(crate) fn text_beside(file: &OutputFile, lines: &str) -> anyhow::Result<()> {
+    if !file.is_standard_output() {
+        return text(lines);
+    }
+    writeln!(io::stderr(), "{}", lines.trim_end_matches('\n'))?;
+    Ok(())
+}
+
 /// How a column's cells stand.
 #[derive(Clone, Copy)]
 pub(crate) enum Align {
@@ -23,35 +33,50 @@ pub(crate) enum Align {
     Right,
 }
 
-/// Rows of cells under a heading, padded to columns.
+/// Rows of cells under a heading, padded to columns. What would break a line, or turn it around, is escaped.
 pub(crate) struct Table {
     align: Vec<Align>,
+    widths: Vec<usize>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
     pub(crate) fn new(columns: &[(&str, Align)]) -> Self {
-        let heading = columns.iter().map(|(name, _)| (*name).to_owned()).collect();
-        Self { align: columns.iter().map(|(_, align)| *align).collect(), rows: vec![heading] }
+        let mut table = Self {
+            align: columns.iter().map(|(_, align)| *align).collect(),
+            widths: vec![0; columns.len()],
+            rows: Vec::new(),
+        };
+        table.row(columns.iter().map(|(name, _)| (*name).to_owned()));
+        table
     }
 
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         // Names of files and classes come from anywhere.
-        self.rows.push(cells.into_iter().map(|cell| Line(&cell).to_string()).collect());
+        let cells: Vec<String> = cells.into_iter().map(|cell| Line(&cell).to_string()).collect();
+        for (width, cell) in self.widths.iter_mut().zip(&cells) {
+            *width = cell.chars().count().max(*width);
+        }
+        self.rows.push(cells);
     }
 
-    pub(crate) fn print(&self) -> anyhow::Result<()> {
-        text(&self.render())
+    pub(crate) fn print(mut self) -> anyhow::Result<()> {
+        self.print_so_far()
+    }
+
+    /// Prints the rows that have come since the last time; columns may grow from one time to the next.
+    pub(crate) fn print_so_far(&mut self) -> anyhow::Result<()> {
+        if !self.rows.is_empty() {
+            text(&self.render())?;
+            self.rows.clear();
+        }
+        Ok(())
     }
 
     fn render(&self) -> String {
-        let width = |column: usize| {
-            self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
-        };
-        let widths: Vec<usize> = (0..self.align.len()).map(width).collect();
         let mut text = String::new();
         for row in &self.rows {
-            let cells = row.iter().zip(&widths).zip(&self.align).map(|((cell, &width), align)| match align {
+            let cells = row.iter().zip(&self.widths).zip(&self.align).map(|((cell, &width), align)| match align {
                 Align::Left => format!("{cell:<width$}"),
                 Align::Right => format!("{cell:>width$}"),
             });
@@ -94,6 +119,13 @@ mod tests {
         table.row(["a".to_owned(), "1,000".to_owned(), "x".to_owned()]);
         table.row(["long".to_owned(), "2".to_owned(), "yz".to_owned()]);
         assert_eq!(table.render(), "name  count  what\na     1,000  x\nlong      2  yz\n");
+    }
+
+    #[test]
+    fn a_cell_stays_one_line() {
+        let mut table = Table::new(&[("name", Align::Left)]);
+        table.row(["a\nb\u{1b}[31m".to_owned()]);
+        assert_eq!(table.render(), "name\na\\nb\\u{1b}[31m\n");
     }
 
     #[test]

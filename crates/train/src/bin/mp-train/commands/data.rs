@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mp_data::{Packing, Splits};
-use mp_train::atomic::{self, Existing};
+use mp_train::Error;
+use mp_train::output_file::OutputFile;
 
 use crate::args::Data;
 use crate::output::{self, thousands};
@@ -27,20 +28,23 @@ pub(crate) fn run(args: Data) -> anyhow::Result<()> {
             bar.finish_and_clear();
             output::text(&format!("{name} is in {}", folder?.display()))
         }
-        Data::Inspect { name, sheet, json, data_dir } => {
+        Data::Inspect { name, sheet, force, json, data_dir } => {
+            let sheet = sheet.map(|path| OutputFile::new(&path, force, &[Path::new(&name)])).transpose()?;
             let splits = mp_data::open(&name, &data_dir.resolve()?)?;
             let bar = images_bar(&splits);
             let report = mp_data::inspect(&splits, &|done| bar.set_position(done as u64));
             bar.finish_and_clear();
-            if let Some(path) = sheet {
-                write_sheet(&splits, &path)?;
+            if let Some(file) = &sheet {
+                write_sheet(&splits, file)?;
             }
-            if json { output::json(&report) } else { output::text(&report.to_string()) }
+            let said = if json { serde_json::to_string_pretty(&report)? } else { report.to_string() };
+            match &sheet {
+                Some(file) => output::text_beside(file, &said),
+                None => output::text(&said),
+            }
         }
         Data::Pack { name, out, size, encoded, force, data_dir } => {
-            if !force && out.symlink_metadata().is_ok() {
-                bail!("{} is there already: choose another name, or replace it with --force", out.display());
-            }
+            let file = OutputFile::new(&out, force, &[Path::new(&name)])?;
             let splits = mp_data::open(&name, &data_dir.resolve()?)?;
             let packing = match size {
                 Some(size) => Packing::Square(size as usize),
@@ -48,37 +52,24 @@ pub(crate) fn run(args: Data) -> anyhow::Result<()> {
                 None => Packing::Original,
             };
             let bar = images_bar(&splits);
-            let bytes = pack(&splits, &out, packing, &bar)?;
+            let mut progress = |done| bar.set_position(done as u64);
+            let pack = |path: &Path| mp_data::pack(&splits, path, packing, &mut progress).map_err(Error::from);
+            let bytes = file.write_by(pack)?;
             bar.finish_and_clear();
             let images = thousands(splits.len() as u64);
-            output::text(&format!("{images} images in {}, {} bytes", out.display(), thousands(bytes)))
+            output::text_beside(&file, &format!("{images} images in {}, {} bytes", out.display(), thousands(bytes)))
         }
     }
 }
 
-/// Writes the packed file; over an earlier one, it is first written into a folder beside it.
-fn pack(splits: &Splits, out: &Path, packing: Packing, bar: &ProgressBar) -> anyhow::Result<u64> {
-    let mut progress = |done| bar.set_position(done as u64);
-    let (true, Some(name)) = (out.symlink_metadata().is_ok(), out.file_name()) else {
-        return Ok(mp_data::pack(splits, out, packing, &mut progress)?);
-    };
-    let failed = || format!("cannot replace {}", out.display());
-    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let beside = tempfile::Builder::new().prefix(".packing-").tempdir_in(folder).with_context(failed)?;
-    let file = beside.path().join(name);
-    let bytes = mp_data::pack(splits, &file, packing, &mut progress).with_context(failed)?;
-    std::fs::rename(&file, out).with_context(failed)?;
-    Ok(bytes)
-}
-
-fn write_sheet(splits: &Splits, path: &Path) -> anyhow::Result<()> {
+fn write_sheet(splits: &Splits, file: &OutputFile) -> anyhow::Result<()> {
     let sheet = mp_data::sheet(splits)?;
     let (width, height) = (sheet.shape().width as u32, sheet.shape().height as u32);
     let mut bytes = Vec::new();
     PngEncoder::new(&mut bytes)
         .write_image(sheet.pixels(), width, height, ExtendedColorType::Rgb8)
-        .with_context(|| format!("cannot encode {}", path.display()))?;
-    Ok(atomic::write(path, &bytes, Existing::Replace)?)
+        .with_context(|| format!("cannot encode {}", file.path().display()))?;
+    Ok(file.write(&bytes)?)
 }
 
 /// For one pass over all images.

@@ -23,7 +23,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Train(args) => return train::run(args),
         Command::Eval(args) => eval::run(args)?,
-        Command::Predict(args) => predict::run(args)?,
+        Command::Predict(args) => return predict::run(args),
         Command::Models(args) => models::run(&args)?,
         Command::Routes(args) => routes::run(&args)?,
         Command::Weights(args) => weights::run(&args)?,

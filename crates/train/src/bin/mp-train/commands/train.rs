@@ -112,12 +112,13 @@ fn run_name(args: &Train, recipe: &Recipe) -> String {
 fn describe(summary: &Summary) -> String {
     format!(
         "{} on {}: {} parameters, {} multiply-adds\n\
-         accuracy {:.2}% on {} images after epoch {}, best {:.2}% after epoch {}; {:.0} s of training, {:.0} images/s",
+         accuracy {:.2}%{} on {} images after epoch {}, best {:.2}% after epoch {}; {:.0} s of training, {:.0} images/s",
         summary.model,
         summary.data,
         thousands(summary.parameters),
         short(summary.multiply_adds),
         100.0 * summary.valid_accuracy_last,
+        summary.valid_top_5_last.map_or_else(String::new, |share| format!(", top-5 {:.2}%,", 100.0 * share)),
         thousands(summary.valid_images as u64),
         summary.epochs_done,
         100.0 * summary.valid_accuracy_best,
