@@ -8,6 +8,7 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use tch::{Kind, Tensor};
 
+use crate::foreign::{self, Foreign};
 use crate::{Error, Mismatch, Store};
 
 /// The contents of a safetensors file.
@@ -46,9 +47,12 @@ pub fn save_tensors(path: &Path, tensors: &[(String, Tensor)], metadata: HashMap
 /// Reads every tensor of a safetensors file.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::Format`] for a file cut short or of another format; [`Error::ElementType`].
+/// [`Error::Io`]; [`Error::Foreign`] and [`Error::Format`] for a file of another format or cut short; [`Error::ElementType`].
 pub fn load_tensors(path: &Path) -> Result<TensorFile, Error> {
     let bytes = std::fs::read(path).map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })?;
+    if let Some(Foreign { what, advice }) = foreign::recognise(&bytes) {
+        return Err(Error::Foreign { path: path.to_owned(), what, advice });
+    }
     let format_error = |source| Error::Format { path: path.to_owned(), source };
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(format_error)?;
     let file = SafeTensors::deserialize(&bytes).map_err(format_error)?;

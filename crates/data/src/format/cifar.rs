@@ -136,6 +136,12 @@ fn archive(path: &Path, bytes: impl std::io::BufRead, layout: Layout, version: V
         }
         files[index] = Some(bytes);
     }
+    // Entries end before the archive does: the sum over all of it stands at the very end.
+    let mut rest = archive.into_inner();
+    std::io::copy(&mut rest, &mut std::io::sink()).map_err(broken)?;
+    if rest.limit() == 0 {
+        return Err(malformed(path, 0, "an intact .tar.gz of at most 1 GiB", "more"));
+    }
     let (mut train, mut test) = (nothing(), nothing());
     for (index, (file, bytes)) in layout.files().iter().zip(files).enumerate() {
         let name = version.name(file);
@@ -282,6 +288,63 @@ mod tests {
             (&record(&[0, 100]), Layout::Cifar100, "byte 1: expected a fine label from 0 to 99, found 100"),
         ] {
             assert_eq!(parsed(bytes, layout).unwrap_err(), format!("batch.bin: {message}"));
+        }
+    }
+
+    /// A small archive of CIFAR-10, compressed in so many parts one after the other, as some programs write them.
+    fn packed(parts: usize) -> Vec<u8> {
+        let mut builder = tar::Builder::new(Vec::new());
+        for (label, name) in Layout::Cifar10.files().iter().enumerate() {
+            let bytes = [&[label as u8][..], &[label as u8 * 3; 3 * PLANE]].concat();
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            header.set_mode(0o644);
+            builder.append_data(&mut header, format!("cifar-10-batches-bin/{name}"), &bytes[..]).unwrap();
+        }
+        let whole = builder.into_inner().unwrap();
+        let gzip = |part: &[u8]| {
+            let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            std::io::Write::write_all(&mut packer, part).unwrap();
+            packer.finish().unwrap()
+        };
+        whole.chunks(whole.len().div_ceil(parts)).flat_map(gzip).collect()
+    }
+
+    fn unpacked(bytes: &[u8]) -> Result<(Raw, Raw), Error> {
+        archive(Path::new("cifar.tar.gz"), bytes, Layout::Cifar10, Version::Binary)
+    }
+
+    #[test]
+    fn no_flipped_bit_of_an_archive_is_taken() {
+        for parts in [1, 3] {
+            let whole = packed(parts);
+            let expected = unpacked(&whole).unwrap();
+            assert_eq!((&expected.0.labels[..], &expected.1.labels[..]), (&[0, 1, 2, 3, 4][..], &[5][..]));
+            let mut harmless = 0;
+            for at in 0..whole.len() {
+                let mut spoilt = whole.clone();
+                spoilt[at] ^= 1 << (at % 8);
+                match unpacked(&spoilt) {
+                    Err(error) => assert!(!error.to_string().contains('\n'), "byte {at}: {error}"),
+                    Ok(found) => {
+                        harmless += 1;
+                        assert_eq!(found, expected, "byte {at} of {}", whole.len());
+                    }
+                }
+            }
+            // The header of each part has a time, a level and a system that no sum covers.
+            assert!(harmless <= 8 * parts, "{harmless} of {} flips in {parts} parts are taken", whole.len());
+        }
+    }
+
+    #[test]
+    fn an_archive_is_read_to_its_very_end() {
+        let whole = packed(2);
+        for spoilt in
+            [whole[..whole.len() - 1].to_vec(), whole[..whole.len() - 8].to_vec(), [&whole[..], b"more"].concat()]
+        {
+            let message = unpacked(&spoilt).unwrap_err().to_string();
+            assert!(message.starts_with("cifar.tar.gz: byte 0: expected an intact .tar.gz"), "{message}");
         }
     }
 

@@ -2,6 +2,8 @@
 
 mod data;
 mod help;
+mod messages;
+mod numbers;
 mod pictures;
 mod refusals;
 mod run;

@@ -28,7 +28,7 @@ pub(crate) fn run(args: Data) -> anyhow::Result<()> {
             output::text(&format!("{name} is in {}", folder?.display()))
         }
         Data::Inspect { name, sheet, json, data_dir } => {
-            let splits = mp_data::open(&name, &data_dir.resolve()?)?;
+            let splits = mp_data::open(&name, &data_dir.resolve_for(&name)?)?;
             let bar = images_bar(&splits);
             let report = mp_data::inspect(&splits, &|done| bar.set_position(done as u64));
             bar.finish_and_clear();
@@ -41,7 +41,7 @@ pub(crate) fn run(args: Data) -> anyhow::Result<()> {
             if !force && out.symlink_metadata().is_ok() {
                 bail!("{} is there already: choose another name, or replace it with --force", out.display());
             }
-            let splits = mp_data::open(&name, &data_dir.resolve()?)?;
+            let splits = mp_data::open(&name, &data_dir.resolve_for(&name)?)?;
             let packing = match size {
                 Some(size) => Packing::Square(size as usize),
                 None if splits.train.shape().is_some() && !encoded => Packing::Pixels,

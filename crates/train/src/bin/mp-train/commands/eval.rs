@@ -9,8 +9,8 @@ use crate::output::{self, thousands};
 pub(crate) fn run(args: Eval) -> anyhow::Result<()> {
     let folder = RunFolder::open(&args.run)?;
     let recipe = folder.recipe()?;
-    let (split, found) =
-        evaluate::of_run(&folder, args.checkpoint.into(), args.split.into(), &args.data_dir.resolve()?)?;
+    let cache = args.data_dir.resolve_for(&recipe.data.name)?;
+    let (split, found) = evaluate::of_run(&folder, args.checkpoint.into(), args.split.into(), &cache)?;
     if args.json {
         return output::json(&json!({
             "model": recipe.model.name,

@@ -14,9 +14,6 @@ use crate::output::{self, Align, Table};
 
 pub(crate) fn run(args: Predict) -> anyhow::Result<()> {
     let (trained, inputs) = network(&args)?;
-    if args.top == 0 {
-        bail!("--top is 0, expected at least 1");
-    }
     let mut names = Vec::new();
     let mut tensors = Vec::new();
     for path in inputs {
