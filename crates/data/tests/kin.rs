@@ -40,9 +40,7 @@ fn opened(folder: &Path) -> Result<Splits, String> {
 }
 
 fn pixels(splits: &Splits) -> Vec<u8> {
-    let mut image = Image::empty();
-    splits.train.read(0, &mut image).unwrap();
-    image.pixels().to_vec()
+    splits.train.image(0, &mut Image::empty()).unwrap().pixels().to_vec()
 }
 
 #[test]

@@ -100,7 +100,7 @@ fn no_wrong_answer_costs_what_is_here() {
         (vec![part("bytes 120000-199999/300000", rest)], "the server has a file of 300000 bytes: expected 200000"),
         (vec![part("bytes 120000-299999/*", rest)], "asked for what follows byte 120000"),
         (vec![part("bytes 120000-199999/200000", &rest[..9])], "with 9 bytes"),
-        (vec![part("nonsense\u{7f}", rest)], "asked for what follows byte 120000, the server sent"),
+        (vec![part("nonsense", rest)], "asked for what follows byte 120000, the server sent"),
         (
             vec![("416 Range Not Satisfiable\r\nContent-Length: 0".to_owned(), vec![]), whole(b"short")],
             "the server offers 5 bytes",
