@@ -5,10 +5,17 @@ use std::sync::LazyLock;
 
 use crate::{Error, Format};
 
-const EMBEDDED: [(&str, &str); 10] = [
+const EMBEDDED: [(&str, &str); 17] = [
     ("digits", include_str!("../../../datasets/digits.toml")),
     ("fashion-mnist", include_str!("../../../datasets/fashion-mnist.toml")),
     ("mnist", include_str!("../../../datasets/mnist.toml")),
+    ("emnist-balanced", include_str!("../../../datasets/emnist-balanced.toml")),
+    ("emnist-byclass", include_str!("../../../datasets/emnist-byclass.toml")),
+    ("emnist-bymerge", include_str!("../../../datasets/emnist-bymerge.toml")),
+    ("emnist-digits", include_str!("../../../datasets/emnist-digits.toml")),
+    ("emnist-letters", include_str!("../../../datasets/emnist-letters.toml")),
+    ("emnist-mnist", include_str!("../../../datasets/emnist-mnist.toml")),
+    ("qmnist", include_str!("../../../datasets/qmnist.toml")),
     ("cifar10", include_str!("../../../datasets/cifar10.toml")),
     ("cifar100", include_str!("../../../datasets/cifar100.toml")),
     ("svhn", include_str!("../../../datasets/svhn.toml")),
@@ -39,7 +46,7 @@ pub struct Manifest {
     pub test: usize,
     /// Class names, in label order.
     pub classes: Vec<String>,
-    /// Channel means of the training images, pixels scaled to 0..1.
+    /// Channel means of the training images, pixels scaled to 0..1; empty where they are measured when it is opened.
     pub mean: Vec<f32>,
     /// Channel deviations of the training images.
     pub std: Vec<f32>,
@@ -323,8 +330,9 @@ mod tests {
             ),
             (
                 "places365",
-                "unknown data set `places365`: known are `digits`, `fashion-mnist`, `mnist`, `cifar10`, `cifar100`, \
-                 `svhn`, `stl10`, `imagenette`, `tiny-imagenet`, `imagenet`; or give the path of a folder or file",
+                "unknown data set `places365`: known are `digits`, `fashion-mnist`, `mnist`, `emnist-balanced`, \
+                 `emnist-byclass`, `emnist-bymerge`, `emnist-digits`, `emnist-letters`, `emnist-mnist`, `qmnist`, `cifar10`, \
+                 `cifar100`, `svhn`, `stl10`, `imagenette`, `tiny-imagenet`, `imagenet`; or give the path of a folder or file",
             ),
         ] {
             assert_eq!(Manifest::find(name).unwrap_err().to_string(), message);

@@ -42,6 +42,16 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// A file of another kind, as people take for weights.
+    #[error("{path} is {what}, expected a safetensors file: {advice}")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+        /// What its owner can do.
+        advice: &'static str,
+    },
     /// A file is cut short, or not a safetensors file.
     #[error("{path} is not a whole safetensors file")]
     Format {

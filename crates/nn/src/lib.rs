@@ -18,6 +18,7 @@
 //! Axes: `B` batch, `C` channels, `H`, `W` height and width, `N` classes.
 
 mod error;
+mod foreign;
 mod init;
 mod layers;
 mod meter;

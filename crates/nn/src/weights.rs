@@ -9,6 +9,7 @@ use safetensors::SafeTensorError;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use tch::{Kind, Tensor};
 
+use crate::foreign::{self, Foreign};
 use crate::seal::{self, Seal};
 use crate::{Error, Mismatch, Store};
 
@@ -56,9 +57,13 @@ pub fn save_tensors(
 /// Reads every tensor of a safetensors file, and compares the file with its checksum, where it has one.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::Format`] for a file cut short or of another format; [`Error::Damaged`]; [`Error::ElementType`].
+/// [`Error::Io`]; [`Error::Foreign`] and [`Error::Format`] for a file of another format or cut short; [`Error::Damaged`];
+/// [`Error::ElementType`].
 pub fn load_tensors(path: &Path) -> Result<TensorFile, Error> {
     let bytes = std::fs::read(path).map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })?;
+    if let Some(Foreign { what, advice }) = foreign::recognise(&bytes) {
+        return Err(Error::Foreign { path: path.to_owned(), what, advice });
+    }
     let format_error = |source| Error::Format { path: path.to_owned(), source };
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(format_error)?;
     let mut metadata = header.metadata().clone().unwrap_or_default();

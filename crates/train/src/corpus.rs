@@ -227,6 +227,16 @@ impl Corpus {
         }
     }
 
+    /// The weight of each class in the loss, empty where all count alike.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a list of another length than there are classes, and for balanced weights where a class has no
+    /// training image.
+    pub fn class_weights(&self, recipe: &Recipe) -> Result<Vec<f64>, Error> {
+        let labels = (0..self.train.len()).map(|index| self.train.label(index));
+        recipe.train.class_weights.resolve(self.train.classes(), labels)
+    }
+
     /// Fails unless a network of `identity` can be judged by these images.
     ///
     /// # Errors

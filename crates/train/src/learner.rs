@@ -44,7 +44,11 @@ impl Learner {
         check_precision(precision, device)?;
         let store = Store::new(device, recipe.train.seed);
         let model = mp_zoo::build(name, options, &store.root())?;
-        let loss = LossConfig { label_smoothing: recipe.train.label_smoothing, routing: recipe.routing_loss.clone() };
+        let loss = LossConfig {
+            label_smoothing: recipe.train.label_smoothing,
+            class_weights: Vec::new(),
+            routing: recipe.routing_loss.clone(),
+        };
 
         let InputSize { channels, size, .. } = options.input;
         let image = Tensor::zeros([1, channels, size, size], (Kind::Float, device));
@@ -66,6 +70,18 @@ impl Learner {
             precision,
             clip_norm,
         })
+    }
+
+    /// The learner with a loss in which each class has its weight; none: all count alike.
+    #[must_use]
+    pub fn weighing(mut self, class_weights: Vec<f64>) -> Self {
+        self.loss.class_weights = class_weights;
+        self
+    }
+
+    /// What is minimised.
+    pub fn loss(&self) -> &LossConfig {
+        &self.loss
     }
 
     /// The model.

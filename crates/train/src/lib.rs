@@ -1,6 +1,7 @@
 //! Training multi-path networks: recipes, optimisers, checkpoints, metrics and the loop.
 
 pub mod atomic;
+mod batch_norm;
 pub mod benchmark;
 pub mod checkpoint;
 pub mod confusion;

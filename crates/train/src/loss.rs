@@ -11,6 +11,8 @@ use crate::Error;
 pub struct LossConfig {
     /// Share of the target probability that is spread evenly over all classes.
     pub label_smoothing: f64,
+    /// Weight of each class in the cross-entropy; empty: all count alike.
+    pub class_weights: Vec<f64>,
     /// Weights of the losses on the gates.
     pub routing: RoutingLossConfig,
 }
@@ -27,6 +29,9 @@ pub struct Loss {
 impl LossConfig {
     /// The loss of a forward pass on images with `targets`: labels (`[B]`, i64), or the probabilities of the classes where
     /// images were mixed (`[B, N]`, float32).
+    ///
+    /// With class weights it is the weighted mean that PyTorch takes: the sum of `w_y` times each image's loss over the sum
+    /// of `w_y`; where images were mixed, the sum of `w_c` times each class's part over the number of images.
     ///
     /// The members of an ensemble learn each from its own loss: the mean of these, not the loss of their mean.
     ///
@@ -47,13 +52,18 @@ impl LossConfig {
 
     fn cross_entropy(&self, logits: &Tensor, targets: &Tensor) -> Tensor {
         // In float32 whatever the forward pass ran in: bfloat16 keeps eight bits, too few for small differences.
-        logits.to_kind(Kind::Float).cross_entropy_loss::<Tensor>(
-            targets,
-            None,
-            Reduction::Mean,
-            -100,
-            self.label_smoothing,
-        )
+        let weights: Vec<f32> = self.class_weights.iter().map(|&weight| weight as f32).collect();
+        let weights = (!weights.is_empty()).then(|| Tensor::from_slice(&weights).to_device(logits.device()));
+        logits.to_kind(Kind::Float).cross_entropy_loss(targets, weights, Reduction::Mean, -100, self.label_smoothing)
+    }
+
+    /// What a batch counts among those of one step, so that their mean is that over all of their images: the sum of its
+    /// labels' weights, or the number of its images where these weights do not divide the loss.
+    pub fn mass(&self, labels: &[i64], mixed: bool) -> f64 {
+        if self.class_weights.is_empty() || mixed {
+            return labels.len() as f64;
+        }
+        labels.iter().filter_map(|&label| self.class_weights.get(usize::try_from(label).ok()?)).sum()
     }
 }
 
@@ -107,6 +117,50 @@ mod tests {
         assert!((loss(0.0, [0.3, 0.7]) - (0.3 * wrong + 0.7 * right)).abs() < 1e-6);
         // Smoothing takes 20% of each and spreads it: 0.8 * 0.3 + 0.1 and 0.8 * 0.7 + 0.1.
         assert!((loss(0.2, [0.3, 0.7]) - (0.34 * wrong + 0.66 * right)).abs() < 1e-6);
+    }
+
+    /// A batch of two images, each with the logits above, of classes 0 and 1: losses ln 4 and ln 4/3.
+    fn two(config: &LossConfig) -> f64 {
+        let both = Tensor::cat(&[logits(0.0, 3_f64.ln()), logits(0.0, 3_f64.ln())], 0);
+        let targets = Tensor::from_slice(&[0_i64, 1]);
+        config.of(&output(both, Vec::new()), &targets, Objective::Joint).unwrap().total.double_value(&[])
+    }
+
+    #[test]
+    fn class_weights_make_a_weighted_mean() {
+        let (zero, one) = (4_f64.ln(), (4.0_f64 / 3.0).ln());
+        let weighted = |weights: &[f64]| two(&LossConfig { class_weights: weights.to_vec(), ..LossConfig::default() });
+        assert!((weighted(&[]) - (zero + one) / 2.0).abs() < 1e-6);
+        assert!((weighted(&[3.0, 1.0]) - (3.0 * zero + one) / 4.0).abs() < 1e-6);
+        // Only their ratio matters.
+        assert!((weighted(&[0.6, 0.2]) - weighted(&[3.0, 1.0])).abs() < 1e-6);
+    }
+
+    #[test]
+    fn class_weights_and_smoothing_are_those_of_pytorch() {
+        // torch.nn.CrossEntropyLoss(weight=[3, 1], label_smoothing=0.2): 0.8 of the weighted mean, and 0.1 of the sum over
+        // both images of 3 ln 4 + 1 ln 4/3, over the sum of the labels' weights, 4.
+        let (zero, one) = (4_f64.ln(), (4.0_f64 / 3.0).ln());
+        let expected = 0.8 * (3.0 * zero + one) / 4.0 + 0.1 * 2.0 * (3.0 * zero + one) / 4.0;
+        let config = LossConfig { class_weights: vec![3.0, 1.0], label_smoothing: 0.2, ..LossConfig::default() };
+        assert!((two(&config) - expected).abs() < 1e-6, "{} is not {expected}", two(&config));
+    }
+
+    #[test]
+    fn mixed_targets_weigh_each_class_and_divide_by_the_images() {
+        let config = LossConfig { class_weights: vec![3.0, 1.0], ..LossConfig::default() };
+        let targets = Tensor::from_slice(&[0.25_f32, 0.75]).view([1, 2]);
+        let output = output(logits(0.0, 3_f64.ln()), Vec::new());
+        let found = config.of(&output, &targets, Objective::Joint).unwrap().total.double_value(&[]);
+        let expected = 3.0 * 0.25 * 4_f64.ln() + 0.75 * (4.0_f64 / 3.0).ln();
+        assert!((found - expected).abs() < 1e-6, "{found} is not {expected}");
+    }
+
+    #[test]
+    fn batches_of_one_step_count_by_the_weights_of_their_labels() {
+        let config = LossConfig { class_weights: vec![3.0, 1.0], ..LossConfig::default() };
+        assert_eq!((config.mass(&[0, 1, 1], false), config.mass(&[0, 1, 1], true)), (5.0, 3.0));
+        assert_eq!(LossConfig::default().mass(&[0, 1, 1], false), 3.0);
     }
 
     #[test]

@@ -44,6 +44,13 @@ pub enum Event<'a> {
     Interval(&'a Interval),
     /// An epoch is complete and evaluated; its checkpoint is written right after.
     Epoch(&'a Epoch),
+    /// No better epoch than `best` for `train.patience` epochs: the run ends here, with the checkpoint of this epoch.
+    OutOfPatience {
+        /// After the epoch.
+        position: Position,
+        /// The best epoch, counted from 1.
+        best: u64,
+    },
     /// A checkpoint was written.
     Saved(Position),
     /// The run was asked to stop, and its checkpoint is written.

@@ -40,6 +40,7 @@ impl Observer for Lines {
             Event::Step(_) | Event::Saved(_) => {}
             Event::Interval(interval) => line(&describe_interval(interval, self.length)),
             Event::Epoch(epoch) => line(&describe_epoch(epoch, self.length)),
+            Event::OutOfPatience { position, best } => line(&out_of_patience(*position, *best)),
             Event::Stopped(position) => line(&stopped(*position)),
         }
         Ok(())
@@ -112,6 +113,7 @@ impl Observer for Bar {
                 }
             }
             Event::Saved(_) => {}
+            Event::OutOfPatience { position, best } => self.bar.println(out_of_patience(*position, *best)),
             Event::Stopped(position) => self.bar.println(stopped(*position)),
         }
         Ok(())
@@ -135,6 +137,14 @@ fn continued(position: Position) -> String {
 
 fn stopped(position: Position) -> String {
     format!("stopped after step {}", position.step)
+}
+
+fn out_of_patience(position: Position, best: u64) -> String {
+    let Position { epoch, .. } = position;
+    format!(
+        "ended early after epoch {epoch}: none of the {} since epoch {best} was better (train.patience)",
+        epoch - best
+    )
 }
 
 fn describe_interval(interval: &Interval, length: Length) -> String {

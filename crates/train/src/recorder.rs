@@ -51,6 +51,9 @@ impl Observer for Recorder {
                 }
                 self.log.epoch(epoch.position, of_epoch(epoch))
             }
+            Event::OutOfPatience { position, best } => {
+                self.log.event("out_of_patience", *position, Map::from_iter([("best".to_owned(), (*best).into())]))
+            }
             Event::Saved(position) => self.log.event("checkpoint", *position, Map::new()),
             Event::Stopped(position) => self.log.event("stopped", *position, Map::new()),
         }

@@ -252,6 +252,7 @@ fn summarise(
         mutual_information: mutual_information.collect(),
         skipped: skipped.clone(),
         skipped_valid: skipped_valid.clone(),
+        stopped_early: ended.finished && position.epoch < recipe.train.epochs,
         finished: ended.finished,
         version: env!("CARGO_PKG_VERSION").to_owned(),
     })

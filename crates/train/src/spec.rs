@@ -6,7 +6,7 @@ use std::str::FromStr;
 use mp_zoo::RoutingConfig;
 
 use crate::Error;
-use crate::recipe::{Override, Recipe};
+use crate::recipe::{Override, Recipe, ensure_routes};
 
 /// A model of the zoo and how it routes, written `NAME[@KEY=VALUE]...`: `resnet20_x3_cc`,
 /// `resnet20_x3_cc@positions=blocks`, `resnet20_x3_cp@positions=["stage2"]@form=gated`. The keys are those of a recipe's
@@ -40,7 +40,9 @@ impl FromStr for Spec {
             Error::Recipe { message, .. } => refuse(message),
             other => other,
         })?;
-        Ok(Self { name, routing: recipe.model.routing, text: text.to_owned() })
+        let routing = recipe.model.routing;
+        ensure_routes(&name, &routing)?;
+        Ok(Self { name, routing, text: text.to_owned() })
     }
 }
 

@@ -87,7 +87,10 @@ pub struct Summary {
     /// Damaged validation images that the last validation skipped; it judges by the others.
     #[serde(default)]
     pub skipped_valid: SkipCount,
-    /// Whether every epoch is done; a run that was interrupted can be resumed.
+    /// Whether it ended before the last epoch, as no better one had come for `train.patience` epochs.
+    #[serde(default)]
+    pub stopped_early: bool,
+    /// Whether every epoch is done, or those that `train.patience` allowed; a run that was interrupted can be resumed.
     pub finished: bool,
     /// Version of mp-train.
     pub version: String,

@@ -16,7 +16,7 @@ use crate::recipe::Recipe;
 use crate::running::Running;
 use crate::schedule::Schedule;
 use crate::timing::Stopwatch;
-use crate::{Error, seed};
+use crate::{Error, batch_norm, seed};
 
 /// A run, ready to start or to go on.
 pub struct Trainer<'a> {
@@ -56,10 +56,13 @@ impl<'a> Trainer<'a> {
     pub fn new(recipe: &'a Recipe, corpus: &Corpus, device: Device) -> Result<Self, Error> {
         let identity = corpus.identity(recipe);
         let train = corpus.train_loader(recipe)?;
+        let smallest = corpus.train.len().min(recipe.train.batch_size);
+        batch_norm::ensure_varied(&identity.model, &identity.options(), smallest)?;
         let steps_per_epoch = train.batches_per_epoch().div_ceil(recipe.train.accumulate) as u64;
         Ok(Self {
             recipe,
-            learner: Learner::new(&identity.model, &identity.options(), recipe, device)?,
+            learner: Learner::new(&identity.model, &identity.options(), recipe, device)?
+                .weighing(corpus.class_weights(recipe)?),
             schedule: Schedule::of(recipe, steps_per_epoch),
             train,
             valid: corpus.valid_loader(recipe)?,
@@ -112,7 +115,7 @@ impl<'a> Trainer<'a> {
     pub fn run(mut self, mut around: Surroundings<'_>) -> Result<Ended, Error> {
         let (position, epochs) = (self.header.position, self.recipe.train.epochs);
         around.observer.observe(&Event::Start { position, epochs, steps_per_epoch: self.steps_per_epoch() })?;
-        while self.header.position.epoch < epochs {
+        while self.header.position.epoch < epochs && !self.is_out_of_patience() {
             let epoch = self.epoch(&mut around).and_then(|()| self.end_epoch(&mut around));
             match epoch {
                 Ok(()) => {}
@@ -176,8 +179,14 @@ impl<'a> Trainer<'a> {
         position.step_in_epoch += 1;
 
         let images: usize = batches.iter().map(|batch| batch.labels.len()).sum();
-        for batch in batches {
-            let share = batch.labels.len() as f64 / images as f64;
+        let mass = |batch: &Batch| {
+            let labels = batch.labels.as_slice().unwrap_or_default();
+            self.learner.loss().mass(labels, batch.targets.is_some())
+        };
+        let masses: Vec<f64> = batches.iter().map(mass).collect();
+        let total: f64 = masses.iter().sum();
+        for (batch, mass) in batches.iter().zip(masses) {
+            let share = mass / total;
             let device = self.learner.store().device();
             self.header.skipped.add(batch);
             let ((x, labels), targets) = (to_device(batch, device)?, targets_to_device(batch, device)?);
@@ -212,12 +221,12 @@ impl<'a> Trainer<'a> {
         let position = Position { epoch: epoch + 1, step_in_epoch: 0, step };
         self.header.skipped_valid = valid.skipped.clone();
         self.header.confusion = valid.confusion.clone();
-        let best = self.header.best.is_none_or(|best| valid.correct > best.correct);
+        let reached = Best::of(position.epoch, &valid);
+        let best = self.header.best.is_none_or(|best| reached.is_better_than(&best));
 
         self.header.position = position;
         if best {
-            let Evaluation { correct, images, .. } = valid;
-            self.header.best = Some(Best { epoch: position.epoch, correct, images });
+            self.header.best = Some(reached);
         }
         // Before the checkpoint: a run that dies between the two repeats the epoch's end and reports it again.
         around.observer.observe(&Event::Epoch(&Epoch {
@@ -230,10 +239,21 @@ impl<'a> Trainer<'a> {
             train_seconds: seconds,
             images_per_second: sums.images / seconds,
         }))?;
+        if let (true, Some(best)) = (self.is_out_of_patience(), self.header.best) {
+            around.observer.observe(&Event::OutOfPatience { position, best: best.epoch })?;
+        }
         if best {
             self.write(&checkpoint::best(around.checkpoints))?;
         }
         self.save(around)
+    }
+
+    /// Whether so many epochs have gone by since the best one that no more are worth it. It follows from the header alone, so
+    /// that a resumed run stops where it would have stopped.
+    fn is_out_of_patience(&self) -> bool {
+        let patience = self.recipe.train.patience;
+        let Header { position, best, .. } = &self.header;
+        patience > 0 && best.is_some_and(|best| position.epoch.saturating_sub(best.epoch) >= patience)
     }
 
     /// Weights may be finite, and so large that no logits are.

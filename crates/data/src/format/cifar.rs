@@ -136,6 +136,12 @@ fn archive(path: &Path, bytes: impl std::io::BufRead, layout: Layout, version: V
         }
         files[index] = Some(bytes);
     }
+    // Entries end before the archive does: the sum over all of it stands at the very end.
+    let mut rest = archive.into_inner();
+    std::io::copy(&mut rest, &mut std::io::sink()).map_err(broken)?;
+    if rest.limit() == 0 {
+        return Err(malformed(path, 0, "an intact .tar.gz of at most 1 GiB", "more"));
+    }
     let (mut train, mut test) = (nothing(), nothing());
     for (index, (file, bytes)) in layout.files().iter().zip(files).enumerate() {
         let name = version.name(file);
@@ -282,6 +288,79 @@ mod tests {
             (&record(&[0, 100]), Layout::Cifar100, "byte 1: expected a fine label from 0 to 99, found 100"),
         ] {
             assert_eq!(parsed(bytes, layout).unwrap_err(), format!("batch.bin: {message}"));
+        }
+    }
+
+    /// A small archive of CIFAR-10, packed at this level in so many parts one after the other, as some programs write them.
+    fn packed(parts: usize, level: flate2::Compression) -> Vec<u8> {
+        let mut builder = tar::Builder::new(Vec::new());
+        for (label, name) in Layout::Cifar10.files().iter().enumerate() {
+            let bytes = [&[label as u8][..], &[label as u8 * 3; 3 * PLANE]].concat();
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            header.set_mode(0o644);
+            builder.append_data(&mut header, format!("cifar-10-batches-bin/{name}"), &bytes[..]).unwrap();
+        }
+        let whole = builder.into_inner().unwrap();
+        let gzip = |part: &[u8]| {
+            let mut packer = flate2::write::GzEncoder::new(Vec::new(), level);
+            std::io::Write::write_all(&mut packer, part).unwrap();
+            packer.finish().unwrap()
+        };
+        whole.chunks(whole.len().div_ceil(parts)).flat_map(gzip).collect()
+    }
+
+    fn unpacked(bytes: &[u8]) -> Result<(Raw, Raw), Error> {
+        archive(Path::new("cifar.tar.gz"), bytes, Layout::Cifar10, Version::Binary)
+    }
+
+    /// The positions of those flipped bits, one of every `step`th byte, with which an archive is still read.
+    fn taken(whole: &[u8], step: usize) -> Vec<usize> {
+        let expected = unpacked(whole).unwrap();
+        assert_eq!((&expected.0.labels[..], &expected.1.labels[..]), (&[0, 1, 2, 3, 4][..], &[5][..]));
+        let is_taken = |&at: &usize| {
+            let mut spoilt = whole.to_vec();
+            spoilt[at] ^= 1 << (at % 8);
+            match unpacked(&spoilt) {
+                Ok(found) => assert_eq!(found, expected, "byte {at} of {}", whole.len()),
+                Err(error) => {
+                    assert!(!error.to_string().contains('\n'), "byte {at}: {error}");
+                    return false;
+                }
+            }
+            true
+        };
+        (0..whole.len()).step_by(step).filter(is_taken).collect()
+    }
+
+    /// Stored as they are, all bytes but those of the header are under the sum at the end.
+    #[test]
+    fn no_flipped_bit_of_an_archive_is_taken() {
+        let whole = packed(1, flate2::Compression::none());
+        assert!(taken(&whole, 61).iter().all(|at| (4..10).contains(at)));
+        assert_eq!(taken(&whole[..], 1009).len(), 0);
+    }
+
+    /// Compressed, some bits say nothing about the content, such as the lengths of codes that never occur.
+    #[test]
+    fn no_flipped_bit_of_a_compressed_archive_changes_an_image() {
+        for parts in [1, 3] {
+            let whole = packed(parts, flate2::Compression::fast());
+            let taken = taken(&whole, 1);
+            assert!(taken.len() < whole.len() / 3, "{} of {}", taken.len(), whole.len());
+            // The sum and the size at the end of the last part.
+            assert!(taken.iter().all(|&at| at < whole.len() - 8), "{taken:?} of {}", whole.len());
+        }
+    }
+
+    #[test]
+    fn an_archive_is_read_to_its_very_end() {
+        let whole = packed(2, flate2::Compression::fast());
+        for spoilt in
+            [whole[..whole.len() - 1].to_vec(), whole[..whole.len() - 8].to_vec(), [&whole[..], b"more"].concat()]
+        {
+            let message = unpacked(&spoilt).unwrap_err().to_string();
+            assert!(message.starts_with("cifar.tar.gz: byte 0: expected an intact .tar.gz"), "{message}");
         }
     }
 

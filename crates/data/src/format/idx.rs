@@ -7,7 +7,7 @@ use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::{Raw, malformed};
+use super::{Raw, malformed, push_columns};
 use crate::error::Line;
 use crate::{Error, ImageShape, file};
 
@@ -17,25 +17,67 @@ const MOST_EXPANSION: u64 = 1032;
 /// Reads an image file and its label file; with `classes`, labels must be below it.
 pub(crate) fn read(images: &Path, labels: &Path, classes: Option<usize>) -> Result<Raw, Error> {
     let (shape, pixels) = images_from(images, open(images)?)?;
-    let label_bytes = labels_from(labels, open(labels)?)?;
-    let count = pixels.len() / shape.len();
-    if label_bytes.len() != count {
-        let expected = format!("{count} labels, one for each image of {}", Line(images));
-        return Err(malformed(labels, 4, expected, label_bytes.len()));
-    }
+    let found = labels_from(labels, open(labels)?)?;
+    same_count(images, shape, &pixels, labels, found.len())?;
     if let Some(classes) = classes {
-        check_labels(labels, &label_bytes, classes)?;
+        check_labels(labels, &found, 0, classes)?;
     }
-    Ok(Raw { shape, labels: label_bytes.into_iter().map(u32::from).collect(), pixels })
+    Ok(Raw { shape, labels: found.into_iter().map(u32::from).collect(), pixels })
 }
 
-/// Refuses the first label that is not below `classes`.
-fn check_labels(path: &Path, labels: &[u8], classes: usize) -> Result<(), Error> {
-    match labels.iter().position(|&label| usize::from(label) >= classes) {
+/// As [`read`], for a split of EMNIST: rows and columns of its images are exchanged, and the labels of some splits start
+/// at 1 (Cohen et al., arXiv 1702.05373).
+pub(crate) fn read_emnist(images: &Path, labels: &Path, first: u8, classes: usize) -> Result<Raw, Error> {
+    let (stored, pixels) = images_from(images, open(images)?)?;
+    let found = labels_from(labels, open(labels)?)?;
+    same_count(images, stored, &pixels, labels, found.len())?;
+    check_labels(labels, &found, first, classes)?;
+    let shape = ImageShape { height: stored.width, width: stored.height, ..stored };
+    let mut upright = Vec::with_capacity(pixels.len());
+    pixels.chunks_exact(shape.len()).for_each(|image| push_columns(image, shape, &mut upright));
+    Ok(Raw { shape, labels: found.into_iter().map(|label| u32::from(label - first)).collect(), pixels: upright })
+}
+
+/// As [`read`], for QMNIST: of the eight numbers of a label, the first is the class
+/// (<https://github.com/facebookresearch/qmnist>, "Extended labels").
+pub(crate) fn read_qmnist(images: &Path, labels: &Path, classes: usize) -> Result<Raw, Error> {
+    let (shape, pixels) = images_from(images, open(images)?)?;
+    let ([count, columns], bytes) = parse::<2>(labels, open(labels)?, INT, "labels")?;
+    same_count(images, shape, &pixels, labels, count)?;
+    let mut found = Vec::with_capacity(count);
+    for (index, row) in bytes.chunks_exact(4 * columns).enumerate() {
+        match u32::from_be_bytes([row[0], row[1], row[2], row[3]]) {
+            label if (label as usize) < classes => found.push(label),
+            label => {
+                let offset = 12 + (index * 4 * columns) as u64;
+                return Err(malformed(
+                    labels,
+                    offset,
+                    format!("a label from 0 to {}", classes.saturating_sub(1)),
+                    label,
+                ));
+            }
+        }
+    }
+    Ok(Raw { shape, labels: found, pixels })
+}
+
+fn same_count(images: &Path, shape: ImageShape, pixels: &[u8], labels: &Path, found: usize) -> Result<(), Error> {
+    let count = pixels.len() / shape.len();
+    if found == count {
+        return Ok(());
+    }
+    Err(malformed(labels, 4, format!("{count} labels, one for each image of {}", Line(images)), found))
+}
+
+/// Refuses the first label that is not one of `classes`, counted from `first`.
+fn check_labels(path: &Path, labels: &[u8], first: u8, classes: usize) -> Result<(), Error> {
+    let valid = |label: u8| (usize::from(first)..usize::from(first) + classes).contains(&usize::from(label));
+    match labels.iter().position(|&label| !valid(label)) {
         Some(index) => Err(malformed(
             path,
             8 + index as u64,
-            format!("a label from 0 to {}", classes.saturating_sub(1)),
+            format!("a label from {first} to {}", (usize::from(first) + classes).saturating_sub(1)),
             labels[index],
         )),
         None => Ok(()),
@@ -67,18 +109,31 @@ fn open(path: &Path) -> Result<Content<Box<dyn Read>>, Error> {
 }
 
 fn images_from(path: &Path, content: Content<impl Read>) -> Result<(ImageShape, Vec<u8>), Error> {
-    let ([_, height, width], pixels) = parse(path, content, "images")?;
+    let ([_, height, width], pixels) = parse(path, content, BYTE, "images")?;
     Ok((ImageShape { channels: 1, height, width }, pixels))
 }
 
 fn labels_from(path: &Path, content: Content<impl Read>) -> Result<Vec<u8>, Error> {
-    parse::<1>(path, content, "labels").map(|(_, labels)| labels)
+    parse::<1>(path, content, BYTE, "labels").map(|(_, labels)| labels)
 }
 
-/// Reads `D` dimensions and exactly as many bytes as their product.
+/// The type of a file's values.
+struct Element {
+    /// How the magic number calls it.
+    mark: u32,
+    /// Its bytes.
+    width: u64,
+}
+
+const BYTE: Element = Element { mark: 0x08, width: 1 };
+/// Big-endian.
+const INT: Element = Element { mark: 0x0c, width: 4 };
+
+/// Reads `D` dimensions and exactly as many values as their product.
 fn parse<const D: usize>(
     path: &Path,
     Content { mut bytes, most }: Content<impl Read>,
+    element: Element,
     what: &str,
 ) -> Result<([usize; D], Vec<u8>), Error> {
     let header_size = 4 + 4 * D as u64;
@@ -87,7 +142,7 @@ fn parse<const D: usize>(
         return Err(malformed(path, header.len() as u64, format!("a header of {header_size} bytes"), "the end"));
     }
     let word = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-    let magic = 0x0800 + D as u32;
+    let magic = (element.mark << 8) + D as u32;
     if word(0) != magic {
         let expected = format!("{magic:#010x}, the mark of an IDX file of {what}");
         return Err(malformed(path, 0, expected, format!("{:#010x}", word(0))));
@@ -97,7 +152,7 @@ fn parse<const D: usize>(
         return Err(malformed(path, 4 + 4 * zero as u64, "at least 1", "0"));
     }
 
-    let promised = dimensions.iter().try_fold(1, |product: u64, &size| product.checked_mul(size as u64));
+    let promised = dimensions.iter().try_fold(element.width, |product, &size| product.checked_mul(size as u64));
     let Some(promised) = promised.filter(|&promised| promised <= most.saturating_sub(header_size)) else {
         let sizes: Vec<_> = dimensions.iter().map(usize::to_string).collect();
         let expected = format!("{} bytes of {what}, as the header says", sizes.join("x"));

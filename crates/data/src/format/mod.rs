@@ -32,6 +32,10 @@ pub enum Format {
     Digits,
     /// Four IDX files (the format of MNIST), each plain or compressed with gzip.
     Idx,
+    /// Four IDX files of one split of EMNIST, whose images lie on their sides.
+    Emnist,
+    /// Four IDX files of QMNIST, whose labels are rows of numbers.
+    Qmnist,
     /// CIFAR-10: six files, binary or Python pickles, or the official archive of either.
     Cifar10,
     /// CIFAR-100: two files, binary or Python pickles, or the official archive of either.
@@ -55,6 +59,8 @@ impl std::fmt::Display for Format {
         f.write_str(match self {
             Self::Digits => "embedded digits",
             Self::Idx => "IDX",
+            Self::Emnist => "EMNIST (IDX)",
+            Self::Qmnist => "QMNIST (IDX)",
             Self::Cifar10 => "CIFAR-10",
             Self::Cifar100 => "CIFAR-100",
             Self::Folder => "folder for each class",

@@ -15,6 +15,8 @@ use crate::{Error, ImageShape, file};
 const SHAPE: ImageShape = ImageShape { channels: 3, height: 32, width: 32 };
 /// Deflate cannot expand a byte to more than this many (zlib manual, "Maximum expansion factor").
 const MOST_EXPANSION: u64 = 1032;
+/// Bytes that may follow an array, to fill up a multiple of eight.
+const PADDING: u64 = 8;
 
 /// Data types of elements.
 const INT8: u32 = 1;
@@ -88,7 +90,10 @@ fn unpack(body: &[u8]) -> Option<Matrix> {
     let most = (body.len() as u64).saturating_mul(MOST_EXPANSION);
     let mut bytes = ZlibDecoder::new(body);
     let (kind, size) = tag(&take(&mut bytes, 8)?);
-    (kind == MATRIX && u64::from(size) <= most).then(|| Matrix::read(&mut bytes, most))?
+    let matrix = (kind == MATRIX && u64::from(size) <= most).then(|| Matrix::read(&mut bytes, most))??;
+    // The sum over the values comes after them; the decoder looks at it where they end.
+    let rest = std::io::copy(&mut bytes.take(PADDING + 1), &mut std::io::sink()).ok()?;
+    (rest <= PADDING).then_some(matrix)
 }
 
 impl Matrix {

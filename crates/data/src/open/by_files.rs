@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::kin;
 use super::recognise::Files;
 use crate::Error;
 use crate::format::cifar::{Layout, Version};
@@ -13,12 +14,24 @@ const IDX_NAMES: [&str; 4] =
     ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
 
 /// A data set with the names of its files.
-type Found = Result<Option<(Files, Vec<String>)>, Error>;
+pub(super) type Found = Result<Option<(Files, Vec<String>)>, Error>;
 
 /// The data set whose files are in a folder; one that is there in part is an error, none at all is `None`.
 pub(super) fn find(folder: &Path, listing: &Listing) -> Found {
     let names: BTreeSet<String> = listing.file_names().map(str::to_owned).collect();
-    let formats = [idx, cifar10, cifar100, cifar10_pickles, cifar100_pickles, svhn, stl10, numpy_files, packed_file];
+    let formats = [
+        idx,
+        kin::emnist,
+        kin::qmnist,
+        cifar10,
+        cifar100,
+        cifar10_pickles,
+        cifar100_pickles,
+        svhn,
+        stl10,
+        numpy_files,
+        packed_file,
+    ];
     let mut found: Vec<_> = formats.iter().filter_map(|find| find(folder, &names).transpose()).collect();
     if found.len() < 2 {
         return found.pop().transpose();
@@ -150,7 +163,7 @@ fn one_of(folder: &Path, names: &[&String]) -> Error {
 }
 
 /// Joins the names to the folder, or says which one is not there.
-fn complete<const K: usize>(
+pub(super) fn complete<const K: usize>(
     folder: &Path,
     names: [Result<String, &'static str>; K],
     expected: &str,

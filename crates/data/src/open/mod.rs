@@ -1,6 +1,7 @@
 //! From a name or a path to the splits of a data set.
 
 mod by_files;
+mod kin;
 mod read;
 mod recognise;
 mod splits;
@@ -15,7 +16,8 @@ use crate::manifest::{Manifest, Source};
 use crate::parts::{Parts, Split};
 use crate::{Dataset, Error, Format, Images, Statistics, Subset};
 
-use recognise::Found;
+use kin::Kin;
+use recognise::{Files, Found};
 
 /// Channel means of ImageNet's training pictures, as torchvision has them.
 const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
@@ -89,7 +91,7 @@ pub fn open(name_or_path: &str, cache_dir: &Path) -> Result<Splits, Error> {
     Err(unknown)
 }
 
-fn open_known(manifest: &Manifest, cache_dir: &Path) -> Result<Splits, Error> {
+fn open_known(manifest: &'static Manifest, cache_dir: &Path) -> Result<Splits, Error> {
     if manifest.format == Format::Digits {
         let (train, test) = digits::read()?;
         return splits(&manifest.name, Format::Digits, manifest.classes.clone(), Parts::tested(train, test));
@@ -104,7 +106,12 @@ fn open_known(manifest: &Manifest, cache_dir: &Path) -> Result<Splits, Error> {
         };
         return Err(Error::NotFetched { name: manifest.name.clone(), looked_in, here });
     };
-    let splits = Found::find(folder)?.read(&manifest.name, Some(manifest.classes.clone()))?;
+    // A folder may hold several splits of EMNIST; the name says which of them is meant.
+    let found = match Kin::named(folder, manifest)? {
+        Some(kin) => Found { files: Files::Kin(kin), ignored: Ignored::default() },
+        None => Found::find(folder)?,
+    };
+    let splits = found.read(&manifest.name, Some(manifest.classes.clone()))?;
     // Some sets have labels for one of the two only, which is then what they are judged by.
     let found = (splits.format, splits.train.len(), splits.valid.len() + splits.test.len());
     if found != (manifest.format, manifest.train, manifest.test) {
@@ -119,7 +126,10 @@ fn open_known(manifest: &Manifest, cache_dir: &Path) -> Result<Splits, Error> {
             found: describe(found),
         });
     }
-    Ok(Splits { mean: manifest.mean.clone(), std: manifest.std.clone(), ..splits })
+    match manifest.mean.is_empty() {
+        true => Ok(splits),
+        false => Ok(Splits { mean: manifest.mean.clone(), std: manifest.std.clone(), ..splits }),
+    }
 }
 
 /// The folders where a known data set can be, in the order they are looked at.

@@ -41,6 +41,7 @@ impl Files {
                 same_shape(&train_images, &train, &test_images, &test)?;
                 splits(name, Format::Idx, classes, Parts::tested(train, test))
             }
+            Self::Kin(files) => files.read(name, classes),
             Self::Cifar { layout, version, train, test } => {
                 let test = cifar::read(&[test], layout, version)?;
                 cifar_splits(name, layout, classes, cifar::read(&train, layout, version)?, test)
@@ -118,7 +119,7 @@ fn numbered(count: usize) -> Vec<String> {
     (0..count).map(|class| class.to_string()).collect()
 }
 
-fn same_shape(train_path: &Path, train: &Raw, test_path: &Path, test: &Raw) -> Result<(), Error> {
+pub(super) fn same_shape(train_path: &Path, train: &Raw, test_path: &Path, test: &Raw) -> Result<(), Error> {
     if train.shape == test.shape {
         return Ok(());
     }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use super::kin::Kin;
 use super::splits::{self, Branch, Named};
 use super::{by_files, splits::Outcome};
 use crate::error::Line;
@@ -22,6 +23,7 @@ pub(super) enum Files {
         train: [PathBuf; 2],
         test: [PathBuf; 2],
     },
+    Kin(Kin),
     Cifar {
         layout: Layout,
         version: Version,

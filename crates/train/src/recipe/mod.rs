@@ -4,18 +4,24 @@
 //! keys ([`Recipe::resolve`]). What comes out is complete and checked, and is what a run folder keeps as `recipe.toml`.
 
 mod check;
+mod class_weights;
 mod difference;
 mod embedded;
+mod numbers;
 mod overrides;
 mod parse;
+mod tables;
 
 use mp_data::{AugmentConfig, BatchMix, CutMix, Holdout, Mixup, OnDamage, Sampler};
 use mp_routing::RoutingLossConfig;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use check::ensure_routes;
+pub use class_weights::ClassWeights;
 pub use difference::Difference;
 pub use embedded::{Embedded, embedded};
 pub use mp_zoo::RoutingConfig;
+pub use numbers::{NUMBERS, Number};
 pub use overrides::Override;
 
 /// Everything that decides what a run computes.
@@ -145,6 +151,10 @@ pub struct TrainConfig {
     pub precision: Precision,
     /// Share of the target probability spread over all classes, 0 to below 1.
     pub label_smoothing: f64,
+    /// How much the images of each class count in the loss.
+    pub class_weights: ClassWeights,
+    /// Epochs without a better one after which a run ends early; 0: never.
+    pub patience: u64,
     /// Blends the images of a batch, and their labels: the parameter of [`Mixup`]; 0: not at all.
     pub mixup: f64,
     /// Pastes parts of other images of the batch, and mixes labels: the parameter of [`CutMix`]; 0: not at all.
@@ -173,6 +183,8 @@ impl Default for TrainConfig {
             seed: 1,
             precision: Precision::Fp32,
             label_smoothing: 0.0,
+            class_weights: ClassWeights::Equal,
+            patience: 0,
             mixup: 0.0,
             cutmix: 0.0,
             mix_probability: 1.0,

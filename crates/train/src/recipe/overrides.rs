@@ -5,7 +5,11 @@ use std::str::FromStr;
 
 use toml::{Table, Value};
 
+use super::{numbers, tables};
 use crate::Error;
+
+/// A key of a recipe is far shorter; what is longer is no key, and not worth repeating.
+const LONGEST_KEY: usize = 200;
 
 /// One key of a recipe and its new value.
 ///
@@ -39,6 +43,11 @@ impl Override {
         table.insert(last.to_owned(), self.value.clone());
         Ok(())
     }
+
+    /// Whether the number that it sets, if it is one, is in its range.
+    pub(super) fn number(&self, table: &Table) -> Result<(), Error> {
+        numbers::check_one(table, &self.key)
+    }
 }
 
 impl FromStr for Override {
@@ -48,10 +57,13 @@ impl FromStr for Override {
         let expected = "expected table.key=value, for example train.epochs=3";
         let (key, value) = text.split_once('=').ok_or_else(|| format!("it has no \"=\"; {expected}"))?;
         let (key, value) = (key.trim(), value.trim());
+        if key.len() > LONGEST_KEY {
+            return Err(format!("a key of {} characters; {expected}", key.len()));
+        }
         if !key.contains('.') || key.split('.').any(str::is_empty) {
             return Err(format!("\"{key}\" is not a key; {expected}"));
         }
-        let parsed = format!("value = {value}").parse::<Table>().ok();
+        let parsed = if tables::is_too_deep(value) { None } else { format!("value = {value}").parse::<Table>().ok() };
         let value = parsed
             .filter(|table| table.len() == 1)
             .and_then(|mut table| table.remove("value"))

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use mp_nn::nearest::nearest;
 
-use super::{Override, Recipe, embedded};
+use super::{Override, Recipe, embedded, tables};
 use crate::Error;
 
 impl Recipe {
@@ -28,10 +28,15 @@ impl Recipe {
         let mut table = parse_table(&text, &origin)?;
         for change in overrides {
             change.apply(&mut table)?;
-            recipe = table.clone().try_into().map_err(|error: toml::de::Error| Error::Recipe {
-                origin: format!("--set {change}"),
-                message: tidy(error.message()),
-            })?;
+            let refuse = |message| Error::Recipe { origin: format!("--set {change}"), message };
+            if let Some(message) = tables::misplaced(&table) {
+                return Err(refuse(message));
+            }
+            tables::keep_kinds(&mut table, &recipe.to_table()?);
+            recipe = table
+                .clone()
+                .try_into()
+                .map_err(|error: toml::de::Error| refuse(in_words(&error, change.number(&table))))?;
         }
         Ok(recipe)
     }
@@ -41,6 +46,16 @@ impl Recipe {
     /// # Errors
     /// [`Error::Recipe`].
     pub fn from_toml(text: &str, origin: &str) -> Result<Self, Error> {
+        let mut table = parse_table(text, origin)?;
+        if let Some(message) = tables::misplaced(&table) {
+            return Err(Error::Recipe { origin: origin.to_owned(), message });
+        }
+        if tables::keep_kinds(&mut table, &Self::default().to_table()?) {
+            // What was added has no place in the text.
+            let refuse =
+                |error: toml::de::Error| Error::Recipe { origin: origin.to_owned(), message: tidy(error.message()) };
+            return table.try_into().map_err(refuse);
+        }
         toml::from_str(text).map_err(|error| located(&error, text, origin))
     }
 
@@ -77,6 +92,10 @@ fn read(source: &str) -> Result<(String, String), Error> {
 }
 
 fn parse_table(text: &str, origin: &str) -> Result<toml::Table, Error> {
+    if tables::is_too_deep(text) {
+        let message = "keys or lists within each other more than 100 times, expected tables such as [data.augment]";
+        return Err(Error::Recipe { origin: origin.to_owned(), message: message.to_owned() });
+    }
     text.parse().map_err(|error| located(&error, text, origin))
 }
 
@@ -91,6 +110,14 @@ fn located(error: &toml::de::Error, text: &str, origin: &str) -> Error {
         None => origin.to_owned(),
     };
     Error::Recipe { origin, message: tidy(error.message()) }
+}
+
+/// What is wrong with a value: its range, where it is a number out of it, otherwise what serde says.
+fn in_words(error: &toml::de::Error, number: Result<(), Error>) -> String {
+    match number {
+        Err(error) => error.to_string(),
+        Ok(()) => tidy(error.message()),
+    }
 }
 
 /// Serde's message on one line; where it knows the valid words, the nearest of them comes first.

@@ -5,6 +5,8 @@ mod figures;
 mod goes_on;
 mod help;
 mod judge;
+mod messages;
+mod numbers;
 mod outputs;
 mod pictures;
 mod predict;

@@ -47,7 +47,7 @@ fn an_unknown_recipe_or_data_set_is_named() {
 #[test]
 fn a_value_out_of_range_is_refused_before_anything_is_opened() {
     let error = refused_training(&[], &["digits", "--set", "train.batch_size=0"]);
-    assert!(error.contains("train.batch_size is 0, expected at least 1"), "{error}");
+    assert!(error.contains("train.batch_size is 0, expected a whole number of images, 1 to 1000000"), "{error}");
 }
 
 #[test]

@@ -76,9 +76,12 @@ impl Output<'_> {
         let Ok(path) = path.strip_prefix(self.folder) else { return Ok(()) };
         match (self.wanted, kind) {
             (Wanted::Files(_), Kind::Folder) => Ok(()),
-            (Wanted::Files(files), _) => match files.iter().find(|file| Path::new(&file.name) == path) {
+            (Wanted::Files(files), _) => match files.iter().find(|file| is_called(path, &file.name)) {
                 None => Ok(()),
-                Some(file) if file.bytes != size => Err(format!("{name:?} has {size} bytes: expected {}", file.bytes)),
+                // What a compressed file holds is looked at once all files are here.
+                Some(file) if file.bytes != size && path == Path::new(&file.name) => {
+                    Err(format!("{name:?} has {size} bytes: expected {}", file.bytes))
+                }
                 Some(_) => self.write(path, size, content)?.sync_all().map_err(cannot("write", path)),
             },
             (Wanted::Everything, Kind::Folder) => self.create_folder(path),
@@ -124,6 +127,11 @@ impl Output<'_> {
         (self.report)(self.written);
         Ok(file)
     }
+}
+
+/// Whether a path is the name of a file, or that of the same file compressed.
+fn is_called(path: &Path, name: &str) -> bool {
+    path == Path::new(name) || path == Path::new(&format!("{name}.gz"))
 }
 
 /// The path without `.` components; one that leads out of the archive is refused.

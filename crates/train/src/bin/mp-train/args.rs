@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use mp_train::Spec;
 use mp_train::benchmark::Pass;
@@ -204,7 +205,7 @@ pub(crate) struct Predict {
     #[arg(long, value_enum, default_value = "last", conflicts_with = "weights")]
     pub(crate) checkpoint: State,
     /// How many classes to show of each image
-    #[arg(long, default_value_t = 5, value_name = "K")]
+    #[arg(long, default_value_t = 5, value_name = "K", value_parser = count(1, 1_000_000))]
     pub(crate) top: usize,
     /// Write the logits [B, N] to a .npy file in place of the table
     #[arg(long, value_name = "FILE", conflicts_with_all = ["csv", "json"])]
@@ -226,9 +227,13 @@ Examples:
   mp-train models
   mp-train models resnet20_x3
 
-Names are base[_wWIDTH][_xPATHS[_cc|_cp|_stitch] | _eMEMBERS]: widths, paths and members that are not listed work as well.")]
+  mp-train models resnet20_w28_x3_cc
+  mp-train models resnet20_x3_cc@positions=blocks
+
+Names are base[_wWIDTH][_xPATHS[_cc|_cp|_stitch] | _eMEMBERS]: any such name builds, also with widths, paths and members that
+are not listed, and is shown with its cost where it is given in full.")]
 pub(crate) struct Models {
-    /// Only models whose name contains this
+    /// Only models whose name contains this, and the model of this name
     pub(crate) pattern: Option<String>,
     /// Print JSON
     #[arg(long)]
@@ -299,13 +304,13 @@ pub(crate) struct Bench {
     #[arg(long, default_value = "fp32", value_parser = precision)]
     pub(crate) precision: Precision,
     /// Images of one pass
-    #[arg(long, default_value_t = 128, value_name = "N")]
+    #[arg(long, default_value_t = 128, value_name = "N", value_parser = count(1, 65_536))]
     pub(crate) batch: usize,
     /// Rounds that are counted
-    #[arg(long, default_value_t = 10, value_name = "N")]
+    #[arg(long, default_value_t = 10, value_name = "N", value_parser = count(1, 1_000_000))]
     pub(crate) rounds: usize,
     /// Threads of libtorch; 0: as many as there are cores
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = count(0, 256))]
     pub(crate) threads: usize,
     /// Also time products of large matrices: the machine's peak, next to GFLOP/s of the models
     #[arg(long)]
@@ -336,7 +341,8 @@ Examples:
 
 A broken download goes on where it stopped; every file is checked before it is used. What is there already is checked and kept.")]
     Fetch {
-        /// fashion-mnist, mnist, cifar10, cifar100, svhn, stl10, imagenette, tiny-imagenet, or imagenet: how to bring it
+        /// fashion-mnist, mnist, emnist-balanced (-byclass, -bymerge, -digits, -letters, -mnist), cifar10, cifar100, svhn, stl10,
+        /// imagenette, tiny-imagenet; or imagenet and qmnist: how to bring them
         name: String,
         #[command(flatten)]
         data_dir: DataDir,
@@ -395,6 +401,11 @@ impl Bench {
     pub(crate) fn pass(&self) -> Pass {
         if self.forward { Pass::Forward } else { Pass::Train }
     }
+}
+
+/// A whole number in a range: what is refused names both.
+fn count(least: u64, most: u64) -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(least..=most)
 }
 
 fn spec(text: &str) -> Result<Spec, String> {

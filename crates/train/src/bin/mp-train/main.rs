@@ -8,6 +8,7 @@ mod args;
 mod commands;
 mod failure;
 mod output;
+mod surroundings;
 
 use std::process::ExitCode;
 
@@ -17,11 +18,14 @@ fn main() -> ExitCode {
     failure::panics_on_one_line();
     // Where the allocator does not take it, steps are slower and nothing else differs.
     let _ = mp_native::keep_freed_memory();
-    let result = match args::Args::try_parse() {
-        Ok(args) => commands::run(args.command),
+    let args = match args::Args::try_parse() {
+        Ok(args) => args,
         Err(error) => return failure::of_usage(&error),
     };
-    match result {
+    if let Err(message) = surroundings::check() {
+        return failure::of_surroundings(&message);
+    }
+    match commands::run(args.command) {
         Ok(code) => code,
         Err(error) => failure::report(&error),
     }

@@ -8,13 +8,17 @@ use serde::Serialize;
 
 /// Prints lines.
 pub(crate) fn text(text: &str) -> anyhow::Result<()> {
-    writeln!(io::stdout(), "{}", text.trim_end_matches('\n'))?;
+    for line in text.trim_end_matches('\n').split('\n') {
+        writeln!(io::stdout(), "{}", Line(line))?;
+    }
     Ok(())
 }
 
 /// Prints a value as indented JSON.
 pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
-    text(&serde_json::to_string_pretty(value)?)
+    // As it is: a program reads it, and JSON has escapes of its own.
+    writeln!(io::stdout(), "{}", serde_json::to_string_pretty(value)?)?;
+    Ok(())
 }
 
 /// Prints lines where standard output is free for them, and to standard error where a file was written there.
@@ -109,6 +113,19 @@ pub(crate) fn short(number: u64) -> String {
     }
 }
 
+/// The beginning and the end of a text that is too long to be read.
+pub(crate) fn shortened(text: &str) -> String {
+    const BEGINNING: usize = 1500;
+    const END: usize = 500;
+    let count = text.chars().count();
+    if count <= 2 * (BEGINNING + END) {
+        return text.to_owned();
+    }
+    let beginning: String = text.chars().take(BEGINNING).collect();
+    let end: String = text.chars().skip(count - END).collect();
+    format!("{beginning} ... ({} more characters) ... {end}", count - BEGINNING - END)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,5 +149,13 @@ mod tests {
     fn counts_are_grouped_or_shortened() {
         assert_eq!([0, 999, 1000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([999, 1000, 40_813_184].map(short), ["999", "1.0 k", "40.8 M"]);
+    }
+
+    #[test]
+    fn a_text_without_end_is_cut_in_the_middle() {
+        assert_eq!(shortened(&"a".repeat(4000)), "a".repeat(4000));
+        let cut = shortened(&format!("begin{}end", "é".repeat(100_000)));
+        assert!(cut.starts_with("begin") && cut.ends_with("end") && cut.contains("... (98008 more characters) ..."));
+        assert!(cut.chars().count() < 2100);
     }
 }

@@ -30,7 +30,7 @@ pub(crate) fn run(args: Data) -> anyhow::Result<()> {
         }
         Data::Inspect { name, sheet, force, json, data_dir } => {
             let sheet = sheet.map(|path| OutputFile::new(&path, force, &[Path::new(&name)])).transpose()?;
-            let splits = mp_data::open(&name, &data_dir.resolve()?)?;
+            let splits = mp_data::open(&name, &data_dir.resolve_for(&name)?)?;
             let bar = images_bar(&splits);
             let report = mp_data::inspect(&splits, &|done| bar.set_position(done as u64));
             bar.finish_and_clear();
@@ -45,7 +45,7 @@ pub(crate) fn run(args: Data) -> anyhow::Result<()> {
         }
         Data::Pack { name, out, size, encoded, force, data_dir } => {
             let file = OutputFile::new(&out, force, &[Path::new(&name)])?;
-            let splits = mp_data::open(&name, &data_dir.resolve()?)?;
+            let splits = mp_data::open(&name, &data_dir.resolve_for(&name)?)?;
             let packing = match size {
                 Some(size) => Packing::Square(size as usize),
                 None if splits.train.shape().is_some() && !encoded => Packing::Pixels,

@@ -21,7 +21,12 @@ const MOST_IN_MATRIX: usize = 20;
 const MOST_PAIRS: usize = 30;
 
 pub(crate) fn run(args: Eval) -> anyhow::Result<()> {
-    let cache = args.data_dir.clone().resolve()?;
+    let data = match (&args.data, &args.run) {
+        (Some(data), _) => data.clone(),
+        (None, Some(run)) => RunFolder::open(run)?.recipe()?.data.name,
+        (None, None) => String::new(),
+    };
+    let cache = args.data_dir.clone().resolve_for(&data)?;
     let inputs: Vec<&Path> = args.weights.iter().map(AsRef::as_ref).chain(args.data.as_ref().map(Path::new)).collect();
     let predictions = args.predictions.as_ref().map(|path| OutputFile::new(path, args.force, &inputs)).transpose()?;
     let judge = judge(&args, &cache)?;

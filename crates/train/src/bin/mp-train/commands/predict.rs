@@ -16,9 +16,6 @@ use crate::failure;
 use crate::output::{self, Align, Table, thousands};
 
 pub(crate) fn run(args: Predict) -> anyhow::Result<ExitCode> {
-    if args.top == 0 {
-        bail!("--top is 0, expected at least 1");
-    }
     let read: Vec<&Path> = args.paths.iter().chain(&args.weights).chain(&args.list).map(AsRef::as_ref).collect();
     let logits = args.logits.as_ref().map(|path| OutputFile::new(path, args.force, &read)).transpose()?;
     let (trained, paths) = network(&args)?;

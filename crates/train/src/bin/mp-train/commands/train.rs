@@ -18,7 +18,11 @@ const RUNS: &str = "runs";
 
 pub(crate) fn run(args: Train) -> anyhow::Result<ExitCode> {
     let Plan { recipe, out, start } = plan(&args)?;
-    let cache = args.data_dir.resolve()?;
+    // Times of layers are kept beside the data sets, whatever is trained on.
+    let cache = match recipe.train.tune_paths {
+        true => args.data_dir.resolve()?,
+        false => args.data_dir.resolve_for(&recipe.data.name)?,
+    };
     let stop = interrupt::on_signal()?;
 
     let mut progress = progress::for_standard_error();
@@ -110,9 +114,13 @@ fn run_name(args: &Train, recipe: &Recipe) -> String {
 }
 
 fn describe(summary: &Summary) -> String {
+    let early = match summary.stopped_early {
+        true => format!(" of {}, ended early", summary.epochs),
+        false => String::new(),
+    };
     format!(
         "{} on {}: {} parameters, {} multiply-adds\n\
-         accuracy {:.2}%{} on {} images after epoch {}, best {:.2}% after epoch {}; {:.0} s of training, {:.0} images/s",
+         accuracy {:.2}%{} on {} images after epoch {}{early}, best {:.2}% after epoch {}; {:.0} s of training, {:.0} images/s",
         summary.model,
         summary.data,
         thousands(summary.parameters),
