@@ -101,6 +101,28 @@ fn folders_for_each_class_need_no_list() {
 }
 
 #[test]
+fn a_table_that_names_files_without_labels_is_no_reason_to_take_folders_for_classes() {
+    for header in ["lesion_id,image_id,dx", "filename,tags", "id,width,height"] {
+        let root = folder(&["part_1/1.jpg", "part_2/2.jpg"]);
+        write(&root, "metadata.csv", &format!("{header}\n1,1,nv\n"));
+        let found = refusal(&root);
+        assert!(found.starts_with("DIR/metadata.csv: line 1: expected the names of columns"), "{found}");
+        assert!(found.ends_with(&format!("found no column for labels among {}", header.replace(',', ", "))), "{found}");
+    }
+    // Another table is none of the pictures' business.
+    let root = folder(&["cat/1.jpg", "dog/2.jpg"]);
+    write(&root, "results.csv", "epoch,accuracy\n1,0.5\n");
+    let splits = opened(&root);
+    assert_eq!(splits.train.classes(), ["cat", "dog"]);
+    assert_eq!(splits.ignored.to_string(), "results.csv (a table that is not read)");
+    // A number beside the name of the file is no second file.
+    let root = folder(&["1.jpg", "2.jpg"]);
+    write(&root, "train.csv", "id,filename,label\n1,2.jpg,a\n2,1.jpg,b\n");
+    let splits = opened(&root);
+    assert_eq!((splits.format, splits.train.classes()), (mp_data::Format::List, &["a", "b"].map(str::to_owned)[..]));
+}
+
+#[test]
 fn every_fault_names_its_line() {
     let paths = ["images/1.jpg", "images/2.jpg", "more/2.jpg", "test/3.jpg"];
     for (text, expected) in [

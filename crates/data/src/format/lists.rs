@@ -44,6 +44,16 @@ const SPLIT: [&str; 6] = ["split", "subset", "set", "data set", "dataset", "part
 /// The most bytes of a line that is believed to be the names of columns.
 const LONGEST_HEADER: u64 = 1 << 20;
 
+/// What the first line of a table tells.
+pub(crate) enum Table {
+    List(List),
+    /// It is no list of pictures, for this reason. One that names files at least was meant to be one.
+    Other {
+        reason: Error,
+        names_files: bool,
+    },
+}
+
 /// A table of pictures, of which the first line has been read.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct List {
@@ -56,8 +66,8 @@ pub(crate) struct List {
 }
 
 impl List {
-    /// Reads the names of the columns. The inner error says why the table is no list of pictures.
-    pub(crate) fn of(path: &Path) -> Result<Result<Self, Error>, Error> {
+    /// Reads the names of the columns.
+    pub(crate) fn of(path: &Path) -> Result<Table, Error> {
         let mut start = Vec::new();
         let file = file::open(path).map_err(Error::io("read", path))?;
         file.take(LONGEST_HEADER).read_to_end(&mut start).map_err(Error::io("read", path))?;
@@ -74,7 +84,7 @@ impl List {
         };
         let refusal = |found: String| Error::List { path: path.to_owned(), line: 1, expected: expected(), found };
         if !read.is_ok_and(|read| read) {
-            return Ok(Err(refusal("none".to_owned())));
+            return Ok(Table::Other { reason: refusal("none".to_owned()), names_files: false });
         }
         let columns: Vec<String> = record.iter().map(|name| text(name).trim().to_owned()).collect();
         let find = |known: &[&str]| -> Vec<usize> {
@@ -95,11 +105,18 @@ impl List {
                 Line(&columns[*b])
             ))),
         };
-        let (files, labels) = (one("files", &find(&FILE)), one("labels", &find(&LABEL)));
-        Ok(files.and_then(|file| {
-            let split = find(&SPLIT).first().copied();
-            Ok(Self { path: path.to_owned(), delimiter, file, label: labels?, split, columns: columns.clone() })
-        }))
+        let mut files = find(&FILE);
+        // A number that lines have beside the name of their file.
+        if files.len() > 1 {
+            files.retain(|&column| !columns[column].eq_ignore_ascii_case("id"));
+        }
+        let (file, label) = match (one("files", &files), one("labels", &find(&LABEL))) {
+            (Ok(file), Ok(label)) => (file, label),
+            (Err(reason), _) => return Ok(Table::Other { reason, names_files: false }),
+            (_, Err(reason)) => return Ok(Table::Other { reason, names_files: true }),
+        };
+        let split = find(&SPLIT).first().copied();
+        Ok(Table::List(Self { path: path.to_owned(), delimiter, columns, file, label, split }))
     }
 
     /// The split that the table's name speaks of.
@@ -328,4 +345,12 @@ pub(crate) fn is_named(name: &str) -> bool {
     Path::new(name)
         .extension()
         .is_some_and(|ending| ["csv", "tsv"].iter().any(|known| ending.eq_ignore_ascii_case(known)))
+}
+
+/// Counts a file that is not read; a table is named.
+pub(crate) fn count(name: &OsStr, ignored: &mut Ignored) {
+    match name.to_str().is_some_and(is_named) {
+        true => ignored.part(format!("{} (a table that is not read)", Line(name))),
+        false => ignored.file(name),
+    }
 }
