@@ -139,7 +139,8 @@ impl Found {
             return Self { files, ignored }.with_folders(folder, listing, &[]).map(Some);
         }
         match splits::find(folder, listing)? {
-            Outcome::Found(files, named, mut ignored) => {
+            Outcome::Found(found) => {
+                let (files, named, mut ignored) = *found;
                 listing.files.iter().for_each(|name| lists::count(name, &mut ignored));
                 let found = Self { files, ignored };
                 return found.with_folders(folder, listing, &named.names()).map(Some);
