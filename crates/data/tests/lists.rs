@@ -167,13 +167,14 @@ fn every_fault_names_its_line() {
         assert_eq!(refusal(&listed(&paths, text)), format!("DIR/train.csv: {expected}"), "{text}");
     }
 
-    let header = "DIR/train.csv: line 1: expected the names of columns, one for files (file, files, filename, file_name, filepath, \
-                  filepaths, file_path, ...) and one for labels (label, labels, class, classes, class_name, category, ...), found";
+    let header = "DIR/train.csv: line 1: expected the names of columns, one for files (file, filename, path, image, image_id, id, \
+                  ...) and one for labels (label, class, category, target, species, breed, ...), found";
     let flat = ["images/1.jpg", "images/2.jpg"];
     for (text, found) in [
         ("1.jpg,a\n2.jpg,b\n", "no column for files among 1.jpg, a"),
         ("file,tags\n1.jpg,a\n", "no column for labels among file, tags"),
         ("label,pixel0,pixel1\n1,0,0\n", "no column for files among label, pixel0, pixel1"),
+        ("file,label,set,split\n1.jpg,a,train,train\n", "two columns for splits, set and split: remove or rename one"),
         ("file,label,class\n1.jpg,0,a\n", "two columns for labels, label and class: remove or rename one"),
         ("", "none"),
     ] {

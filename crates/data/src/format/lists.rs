@@ -15,29 +15,29 @@ use crate::ignored::Ignored;
 use crate::parts::{Parts, Split, Spoken, spoken};
 use crate::{Error, file};
 
-/// What the column with the files may be called, in any case.
+/// What the column with the files may be called, in any case; the first six are named in messages.
 const FILE: [&str; 17] = [
     "file",
-    "files",
     "filename",
+    "path",
+    "image",
+    "image_id",
+    "id",
+    "files",
     "file_name",
     "filepath",
     "filepaths",
     "file_path",
-    "path",
-    "image",
     "images",
     "image_name",
     "image_file",
     "image_path",
-    "image_id",
     "img",
-    "id",
     "id_code",
 ];
-/// What the column with the classes may be called.
+/// What the column with the classes may be called, in the same way.
 const LABEL: [&str; 10] =
-    ["label", "labels", "class", "classes", "class_name", "category", "target", "species", "breed", "y"];
+    ["label", "class", "category", "target", "species", "breed", "labels", "classes", "class_name", "y"];
 /// What a column that says which split a picture belongs to may be called.
 const SPLIT: [&str; 6] = ["split", "subset", "set", "data set", "dataset", "partition"];
 
@@ -78,7 +78,7 @@ impl List {
         let expected = || {
             format!(
                 "the names of columns, one for files ({}) and one for labels ({})",
-                FILE[..7].join(", ") + ", ...",
+                FILE[..6].join(", ") + ", ...",
                 LABEL[..6].join(", ") + ", ..."
             )
         };
@@ -115,7 +115,13 @@ impl List {
             (Err(reason), _) => return Ok(Table::Other { reason, names_files: false }),
             (_, Err(reason)) => return Ok(Table::Other { reason, names_files: true }),
         };
-        let split = find(&SPLIT).first().copied();
+        let split = match find(&SPLIT)[..] {
+            [] => None,
+            ref found => match one("splits", found) {
+                Ok(column) => Some(column),
+                Err(reason) => return Ok(Table::Other { reason, names_files: true }),
+            },
+        };
         Ok(Table::List(Self { path: path.to_owned(), delimiter, columns, file, label, split }))
     }
 
