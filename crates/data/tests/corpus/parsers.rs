@@ -123,7 +123,8 @@ pub(crate) fn list(bytes: &[u8]) -> Outcome {
     fs::create_dir(folder.path().join("images")).unwrap();
     ["1.jpg", "2.jpg", "3.jpg"].iter().for_each(|name| fs::write(folder.path().join("images").join(name), "").unwrap());
     fs::write(folder.path().join("train.csv"), bytes).unwrap();
-    let outcome = mp_data::open(folder.path().to_str().unwrap(), Path::new("no cache")).map_err(|error| one_line(&error));
+    let outcome =
+        mp_data::open(folder.path().to_str().unwrap(), Path::new("no cache")).map_err(|error| one_line(&error));
     outcome.map(|splits| {
         let labelled = |split: &dyn Dataset| (0..split.len()).all(|index| split.label(index) < split.classes().len());
         assert!([&splits.train, &splits.valid, &splits.test].into_iter().all(|split| labelled(&**split)));
