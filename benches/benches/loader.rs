@@ -79,9 +79,9 @@ fn epoch(loader: &Loader) {
 /// A folder of JPEGs of 171x128 with the detail of photos: waves, and noise that costs a decoder what leaves do.
 fn write_pictures(folder: &Path) {
     for (split, count) in [("train", PICTURES), ("val", 1)] {
-        let class = folder.join(split).join("only");
-        std::fs::create_dir_all(&class).expect("a writable folder");
         for number in 0..count as u32 {
+            let class = folder.join(split).join(["even", "odd"][number as usize % 2]);
+            std::fs::create_dir_all(&class).expect("a writable folder");
             let picture = image::RgbImage::from_fn(171, 128, |x, y| {
                 let wave = ((x * (number % 7 + 1) + y * 3) as f32 / 40.0).sin() * 90.0;
                 let noise = (x * 7919 + y * 104_729 + number * 31) % 53;

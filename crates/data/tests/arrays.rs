@@ -253,6 +253,51 @@ fn a_loader_reads_tar_files_one_after_the_other_in_an_order_of_each_epoch() {
 }
 
 #[test]
+fn three_splits_are_three_in_tar_files_and_in_arrays() {
+    let labels = |split: &std::sync::Arc<dyn mp_data::Dataset>| -> Vec<usize> {
+        (0..split.len()).map(|index| split.label(index)).collect()
+    };
+    let shards =
+        [("a-train-0.tar", shard(&["0", "1"])), ("a-val-0.tar", shard(&["1"])), ("a-test-0.tar", shard(&["0", "0"]))];
+    let folders =
+        [("train/0.tar", shard(&["0", "1"])), ("valid/0.tar", shard(&["1"])), ("test/0.tar", shard(&["0", "0"]))];
+    let image = |count: u8| npy(&format!("({count}, 1, 1)"), &vec![7; count.into()]);
+    let label = |labels: &[u8]| npy(&format!("({}, 1)", labels.len()), labels);
+    // As MedMNIST has them.
+    let arrays = [
+        ("train_images", image(2)),
+        ("train_labels", label(&[0, 1])),
+        ("val_images", image(1)),
+        ("val_labels", label(&[1])),
+        ("test_images", image(2)),
+        ("test_labels", label(&[0, 0])),
+        ("extra", image(1)),
+    ];
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, bytes) in &arrays {
+        zip.start_file(format!("{name}.npy"), zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(bytes).unwrap();
+    }
+    let archive = [("medmnist.npz", zip.finish().unwrap().into_inner())];
+    for (files, ignored) in [(&shards[..], "nothing"), (&folders, "nothing"), (&archive, "extra in medmnist.npz")] {
+        let splits = opened(folder(files).path());
+        let found = [&splits.train, &splits.valid, &splits.test].map(labels);
+        assert_eq!(found, [vec![0, 1], vec![1], vec![0, 0]], "{}", files[0].0);
+        assert_eq!(splits.ignored.to_string(), ignored);
+    }
+}
+
+#[test]
+fn tar_files_are_known_by_their_labels_and_sizes_not_by_their_place() {
+    let of = |labels: &[&str]| opened(folder(&[("a.tar", shard(labels))]).path()).train.fingerprint().unwrap();
+    let before = of(&["0", "1", "0"]);
+    assert_eq!(of(&["0", "1", "0"]), before);
+    for other in [&["1", "0", "0"][..], &["0", "1"], &["0", "1", "2"]] {
+        assert_ne!(of(other), before, "{other:?}");
+    }
+}
+
+#[test]
 fn tar_files_are_read_in_their_order() {
     let files = [
         ("s/x-train-000001.tar", shard(&["2"])),

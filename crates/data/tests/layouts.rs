@@ -163,6 +163,12 @@ fn what_could_be_two_things_is_refused() {
                 .to_owned(),
         ),
         (
+            &["images/1.jpg", "masks/1.jpg"],
+            "DIR: expected a folder for each class, found `images`, which is the name of no class, beside others: rename it if it \
+             is one, or move it away"
+                .to_owned(),
+        ),
+        (
             &["train/a/1.jpg", "training/b/1.jpg"],
             "DIR: expected one folder called train, or like it, found train and training: rename or move one of them".to_owned(),
         ),

@@ -101,6 +101,28 @@ fn folders_for_each_class_need_no_list() {
 }
 
 #[test]
+fn a_table_that_names_files_without_labels_is_no_reason_to_take_folders_for_classes() {
+    for header in ["lesion_id,image_id,dx", "filename,tags", "id,width,height"] {
+        let root = folder(&["part_1/1.jpg", "part_2/2.jpg"]);
+        write(&root, "metadata.csv", &format!("{header}\n1,1,nv\n"));
+        let found = refusal(&root);
+        assert!(found.starts_with("DIR/metadata.csv: line 1: expected the names of columns"), "{found}");
+        assert!(found.ends_with(&format!("found no column for labels among {}", header.replace(',', ", "))), "{found}");
+    }
+    // Another table is none of the pictures' business.
+    let root = folder(&["cat/1.jpg", "dog/2.jpg"]);
+    write(&root, "results.csv", "epoch,accuracy\n1,0.5\n");
+    let splits = opened(&root);
+    assert_eq!(splits.train.classes(), ["cat", "dog"]);
+    assert_eq!(splits.ignored.to_string(), "results.csv (a table that is not read)");
+    // A number beside the name of the file is no second file.
+    let root = folder(&["1.jpg", "2.jpg"]);
+    write(&root, "train.csv", "id,filename,label\n1,2.jpg,a\n2,1.jpg,b\n");
+    let splits = opened(&root);
+    assert_eq!((splits.format, splits.train.classes()), (mp_data::Format::List, &["a", "b"].map(str::to_owned)[..]));
+}
+
+#[test]
 fn every_fault_names_its_line() {
     let paths = ["images/1.jpg", "images/2.jpg", "more/2.jpg", "test/3.jpg"];
     for (text, expected) in [
@@ -145,13 +167,14 @@ fn every_fault_names_its_line() {
         assert_eq!(refusal(&listed(&paths, text)), format!("DIR/train.csv: {expected}"), "{text}");
     }
 
-    let header = "DIR/train.csv: line 1: expected the names of columns, one for files (file, files, filename, file_name, filepath, \
-                  filepaths, file_path, ...) and one for labels (label, labels, class, classes, class_name, category, ...), found";
+    let header = "DIR/train.csv: line 1: expected the names of columns, one for files (file, filename, path, image, image_id, id, \
+                  ...) and one for labels (label, class, category, target, species, breed, ...), found";
     let flat = ["images/1.jpg", "images/2.jpg"];
     for (text, found) in [
         ("1.jpg,a\n2.jpg,b\n", "no column for files among 1.jpg, a"),
         ("file,tags\n1.jpg,a\n", "no column for labels among file, tags"),
         ("label,pixel0,pixel1\n1,0,0\n", "no column for files among label, pixel0, pixel1"),
+        ("file,label,set,split\n1.jpg,a,train,train\n", "two columns for splits, set and split: remove or rename one"),
         ("file,label,class\n1.jpg,0,a\n", "two columns for labels, label and class: remove or rename one"),
         ("", "none"),
     ] {

@@ -75,9 +75,14 @@ fn what_a_random_part_leaves_out_is_not_missed() {
     // Pictures of 24 x 70 pixels, of which the loader decodes no more rows than the part reaches down.
     let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pictures");
     let root = tempfile::tempdir().unwrap();
-    let class = root.path().join("train/waves");
-    std::fs::create_dir_all(&class).unwrap();
-    for name in ["tall-444.jpg", "tall-420.jpg", "tall-grey.jpg", "tall-progressive.jpg"] {
+    for (class, name) in [
+        ("baseline", "tall-444.jpg"),
+        ("baseline", "tall-420.jpg"),
+        ("other", "tall-grey.jpg"),
+        ("other", "tall-progressive.jpg"),
+    ] {
+        let class = root.path().join("train").join(class);
+        std::fs::create_dir_all(&class).unwrap();
         std::fs::copy(pictures.join(name), class.join(name)).unwrap();
     }
     let waves = open(root.path().to_str().unwrap(), Path::new("no cache")).unwrap().train;

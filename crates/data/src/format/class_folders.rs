@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use super::listing::{Found, Listing, list, some, walk};
+use super::lists;
 use super::pictures::{Pictures, nothing};
 use crate::Error;
 use crate::error::{Line, is_printable};
@@ -95,9 +96,21 @@ fn check_case(root: &Path, classes: &[String]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses classes that are called like splits. `train` alone may be one, beside two classes or more of other names: it is
+/// Refuses classes that are called like what holds them, and like splits. `train` alone may be one, beside two classes or more of other names: it is
 /// something that people take pictures of. Below a folder that is a split, any one name may be a class.
 fn check_names(root: &Path, folders: &[String], place: Place<'_>) -> Result<(), Error> {
+    const NONE: [&str; 10] =
+        ["images", "image", "imgs", "img", "pictures", "photos", "data", "dataset", "labels", "annotations"];
+    let is_none = |name: &&String| NONE.iter().any(|known| known.eq_ignore_ascii_case(name));
+    if let (Place::Alone, Some(name)) = (place, folders.iter().find(is_none)) {
+        return Err(Error::Unrecognised {
+            folder: root.to_owned(),
+            expected: "a folder for each class".to_owned(),
+            found: format!(
+                "`{name}`, which is the name of no class, beside others: rename it if it is one, or move it away"
+            ),
+        });
+    }
     let named: Vec<(&String, Spoken)> = folders.iter().filter_map(|name| Some((name, spoken(name)?))).collect();
     let plain: Vec<_> = named.iter().filter(|(_, spoken)| spoken.is_plain()).collect();
     let same_rest = |a: &Spoken, b: &Spoken| a.split != b.split && a.rest == b.rest;
@@ -188,7 +201,7 @@ fn inner_folders(found: &Found) -> BTreeSet<&str> {
 /// What lies beside the folders of the classes.
 fn count_beside(root: &Path, files: &[OsString], ignored: &mut Ignored) {
     let (pictures, others): (Vec<_>, Vec<_>) = files.iter().partition(|name| crate::decode::Codec::is_named(name));
-    others.iter().for_each(|name| ignored.file(name));
+    others.iter().for_each(|name| lists::count(name, ignored));
     if !pictures.is_empty() {
         let folder = root.file_name().unwrap_or(root.as_os_str());
         ignored.part(format!("{} pictures beside the classes in {}/", pictures.len(), Line(folder)));

@@ -15,34 +15,44 @@ use crate::ignored::Ignored;
 use crate::parts::{Parts, Split, Spoken, spoken};
 use crate::{Error, file};
 
-/// What the column with the files may be called, in any case.
+/// What the column with the files may be called, in any case; the first six are named in messages.
 const FILE: [&str; 17] = [
     "file",
-    "files",
     "filename",
+    "path",
+    "image",
+    "image_id",
+    "id",
+    "files",
     "file_name",
     "filepath",
     "filepaths",
     "file_path",
-    "path",
-    "image",
     "images",
     "image_name",
     "image_file",
     "image_path",
-    "image_id",
     "img",
-    "id",
     "id_code",
 ];
-/// What the column with the classes may be called.
+/// What the column with the classes may be called, in the same way.
 const LABEL: [&str; 10] =
-    ["label", "labels", "class", "classes", "class_name", "category", "target", "species", "breed", "y"];
+    ["label", "class", "category", "target", "species", "breed", "labels", "classes", "class_name", "y"];
 /// What a column that says which split a picture belongs to may be called.
 const SPLIT: [&str; 6] = ["split", "subset", "set", "data set", "dataset", "partition"];
 
 /// The most bytes of a line that is believed to be the names of columns.
 const LONGEST_HEADER: u64 = 1 << 20;
+
+/// What the first line of a table tells.
+pub(crate) enum Table {
+    List(List),
+    /// It is no list of pictures, for this reason. One that names files at least was meant to be one.
+    Other {
+        reason: Error,
+        names_files: bool,
+    },
+}
 
 /// A table of pictures, of which the first line has been read.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,8 +66,8 @@ pub(crate) struct List {
 }
 
 impl List {
-    /// Reads the names of the columns. The inner error says why the table is no list of pictures.
-    pub(crate) fn of(path: &Path) -> Result<Result<Self, Error>, Error> {
+    /// Reads the names of the columns.
+    pub(crate) fn of(path: &Path) -> Result<Table, Error> {
         let mut start = Vec::new();
         let file = file::open(path).map_err(Error::io("read", path))?;
         file.take(LONGEST_HEADER).read_to_end(&mut start).map_err(Error::io("read", path))?;
@@ -68,13 +78,13 @@ impl List {
         let expected = || {
             format!(
                 "the names of columns, one for files ({}) and one for labels ({})",
-                FILE[..7].join(", ") + ", ...",
+                FILE[..6].join(", ") + ", ...",
                 LABEL[..6].join(", ") + ", ..."
             )
         };
         let refusal = |found: String| Error::List { path: path.to_owned(), line: 1, expected: expected(), found };
         if !read.is_ok_and(|read| read) {
-            return Ok(Err(refusal("none".to_owned())));
+            return Ok(Table::Other { reason: refusal("none".to_owned()), names_files: false });
         }
         let columns: Vec<String> = record.iter().map(|name| text(name).trim().to_owned()).collect();
         let find = |known: &[&str]| -> Vec<usize> {
@@ -95,11 +105,24 @@ impl List {
                 Line(&columns[*b])
             ))),
         };
-        let (files, labels) = (one("files", &find(&FILE)), one("labels", &find(&LABEL)));
-        Ok(files.and_then(|file| {
-            let split = find(&SPLIT).first().copied();
-            Ok(Self { path: path.to_owned(), delimiter, file, label: labels?, split, columns: columns.clone() })
-        }))
+        let mut files = find(&FILE);
+        // A number that lines have beside the name of their file.
+        if files.len() > 1 {
+            files.retain(|&column| !columns[column].eq_ignore_ascii_case("id"));
+        }
+        let (file, label) = match (one("files", &files), one("labels", &find(&LABEL))) {
+            (Ok(file), Ok(label)) => (file, label),
+            (Err(reason), _) => return Ok(Table::Other { reason, names_files: false }),
+            (_, Err(reason)) => return Ok(Table::Other { reason, names_files: true }),
+        };
+        let split = match find(&SPLIT)[..] {
+            [] => None,
+            ref found => match one("splits", found) {
+                Ok(column) => Some(column),
+                Err(reason) => return Ok(Table::Other { reason, names_files: true }),
+            },
+        };
+        Ok(Table::List(Self { path: path.to_owned(), delimiter, columns, file, label, split }))
     }
 
     /// The split that the table's name speaks of.
@@ -328,4 +351,12 @@ pub(crate) fn is_named(name: &str) -> bool {
     Path::new(name)
         .extension()
         .is_some_and(|ending| ["csv", "tsv"].iter().any(|known| ending.eq_ignore_ascii_case(known)))
+}
+
+/// Counts a file that is not read; a table is named.
+pub(crate) fn count(name: &OsStr, ignored: &mut Ignored) {
+    match name.to_str().is_some_and(is_named) {
+        true => ignored.part(format!("{} (a table that is not read)", Line(name))),
+        false => ignored.file(name),
+    }
 }

@@ -40,8 +40,10 @@ pub enum Format {
     Cifar10,
     /// CIFAR-100: two files, binary or Python pickles, or the official archive of either.
     Cifar100,
-    /// JPEG, PNG, WebP or BMP files: in a folder for each class, or with a list of their classes.
+    /// A folder of JPEG, PNG, WebP or BMP files for each class.
     Folder,
+    /// Such files with a table of their classes.
+    List,
     /// Tar files with `key.jpg` and `key.cls`, as WebDataset writes them.
     Shards,
     /// NumPy's `.npy` files or an `.npz` archive: images as bytes, labels as whole numbers.
@@ -64,6 +66,7 @@ impl std::fmt::Display for Format {
             Self::Cifar10 => "CIFAR-10",
             Self::Cifar100 => "CIFAR-100",
             Self::Folder => "folder for each class",
+            Self::List => "list of pictures",
             Self::Shards => "tar files (WebDataset)",
             Self::Numpy => "NumPy arrays",
             Self::Svhn => "SVHN (MATLAB)",

@@ -74,7 +74,7 @@ impl Files {
             }
             Self::Classes(path) => {
                 let pictures = Pictures::open(format!("{name}/train"), &path, Place::Alone)?;
-                pictures_splits(name, Parts::train(pictures), classes, ignored)
+                pictures_splits(name, Format::Folder, Parts::train(pictures), classes, ignored)
             }
             Self::Folder { train, valid, test } => {
                 let train = Pictures::open(format!("{name}/{}", Split::Train), &train, Place::Train)?;
@@ -87,12 +87,12 @@ impl Files {
                     branch.map(open).transpose()
                 };
                 let (valid, test) = (held(Split::Valid, valid)?, held(Split::Test, test)?);
-                pictures_splits(name, Parts { train, valid, test }, classes, ignored)
+                pictures_splits(name, Format::Folder, Parts { train, valid, test }, classes, ignored)
             }
             Self::Listed(root, lists) => {
                 let (parts, beside) = lists::open(name, &root, &lists)?;
                 ignored.add(beside);
-                pictures_splits(name, parts, classes, ignored)
+                pictures_splits(name, Format::List, parts, classes, ignored)
             }
             Self::Shards(Parts { train, valid, test }) => {
                 let train = Shards::open(format!("{name}/{}", Split::Train), train, classes.as_deref())?;
@@ -201,6 +201,7 @@ fn stl10_classes(path: &Path) -> Result<Vec<String>, Error> {
 /// Pictures in files of their own. Their folders or lists say which class each has; `classes` are how these are called.
 fn pictures_splits(
     name: &str,
+    format: Format,
     mut parts: Parts<Pictures>,
     classes: Option<Vec<String>>,
     ignored: &mut Ignored,
@@ -209,5 +210,5 @@ fn pictures_splits(
     if let Some(names) = classes.filter(|classes| classes.len() == parts.train.classes.len()) {
         parts = parts.map(|_, pictures| pictures.with_class_names(names.clone()));
     }
-    lazy(name, Format::Folder, parts)
+    lazy(name, format, parts)
 }

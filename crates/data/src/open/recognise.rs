@@ -11,7 +11,7 @@ use crate::error::Line;
 use crate::format::cifar::{self, Layout, Version};
 use crate::format::class_folders::one_class;
 use crate::format::listing::{Listing, holds_pictures, list, some, walk};
-use crate::format::lists::{self, List};
+use crate::format::lists::{self, List, Table};
 use crate::format::{packed, shards};
 use crate::ignored::Ignored;
 use crate::parts::{Parts, Split};
@@ -66,6 +66,15 @@ pub(super) struct Found {
     pub(super) ignored: Ignored,
 }
 
+/// What looked nearly like a data set on the way.
+#[derive(Default)]
+struct Nearly {
+    /// What spoke against it.
+    reason: Option<Error>,
+    /// Whether it was a table that names files.
+    listed: bool,
+}
+
 /// More folders than this are classes; they are not looked into for data sets.
 const MOST_FOLDERS: usize = 16;
 /// How many folders that are alone in theirs are gone down into.
@@ -77,21 +86,20 @@ impl Found {
         if !path.is_dir() {
             return Ok(Self { files: Files::single(path)?, ignored: Ignored::default() });
         }
-        let mut reason = None;
-        match Self::below(path, DEPTH, &mut reason)? {
+        let mut nearly = Nearly::default();
+        match Self::below(path, DEPTH, &mut nearly)? {
             Some(found) => Ok(found),
-            None => Err(reason.map_or_else(|| unrecognised(path), Ok)?),
+            None => Err(nearly.reason.map_or_else(|| unrecognised(path), Ok)?),
         }
     }
 
-    /// The data set in a folder, or in the only folder there that holds pictures. `reason` is what spoke against what looked
-    /// nearly like one.
-    fn below(path: &Path, depth: usize, reason: &mut Option<Error>) -> Result<Option<Self>, Error> {
+    /// The data set in a folder, or in the only folder there that holds pictures.
+    fn below(path: &Path, depth: usize, nearly: &mut Nearly) -> Result<Option<Self>, Error> {
         let listing = list(path)?;
-        if let Some(found) = Self::within(path, &listing, 2, reason)? {
+        if let Some(found) = Self::within(path, &listing, 2, nearly)? {
             return Ok(Some(found));
         }
-        if let Some(found) = Self::listed(path, &listing, reason)? {
+        if let Some(found) = Self::listed(path, &listing, nearly)? {
             return Ok(Some(found));
         }
         let mut holders = Vec::new();
@@ -100,8 +108,9 @@ impl Found {
                 holders.push(name);
             }
             if holders.len() > 1 {
-                return match reason.take() {
-                    Some(reason) if !splits::may_be_classes(&listing) => Err(reason),
+                let may_be_classes = !nearly.listed && splits::may_be_classes(&listing);
+                return match nearly.reason.take() {
+                    Some(reason) if !may_be_classes => Err(reason),
                     _ => Ok(Some(Self { files: Files::Classes(path.to_owned()), ignored: Ignored::default() })),
                 };
             }
@@ -110,10 +119,13 @@ impl Found {
             let inner = path.join(only);
             let inside = list(&inner)?;
             if inside.pictures().next().is_some() {
-                return Err(reason.take().unwrap_or_else(|| one_class(path.to_owned(), &only.to_string_lossy())));
+                return Err(nearly
+                    .reason
+                    .take()
+                    .unwrap_or_else(|| one_class(path.to_owned(), &only.to_string_lossy())));
             }
             if depth > 0 {
-                let found = Self::below(&inner, depth - 1, reason)?;
+                let found = Self::below(&inner, depth - 1, nearly)?;
                 return found.map(|found| found.beside(path, &listing, &[only])).transpose();
             }
         }
@@ -121,26 +133,22 @@ impl Found {
     }
 
     /// The data set in this folder, or in one at most `depth` below it: one of few files, or in folders for its splits.
-    fn within(
-        folder: &Path,
-        listing: &Listing,
-        depth: usize,
-        reason: &mut Option<Error>,
-    ) -> Result<Option<Self>, Error> {
+    fn within(folder: &Path, listing: &Listing, depth: usize, nearly: &mut Nearly) -> Result<Option<Self>, Error> {
         if let Some((files, used)) = by_files::find(folder, listing)? {
             let mut ignored = Ignored::default();
             let others = listing.files.iter().filter(|name| !used.iter().any(|used| **used == ***name));
-            others.for_each(|name| count(name, &mut ignored));
+            others.for_each(|name| lists::count(name, &mut ignored));
             return Self { files, ignored }.with_folders(folder, listing, &[]).map(Some);
         }
         match splits::find(folder, listing)? {
-            Outcome::Found(files, named, mut ignored) => {
-                listing.files.iter().for_each(|name| count(name, &mut ignored));
+            Outcome::Found(found) => {
+                let (files, named, mut ignored) = *found;
+                listing.files.iter().for_each(|name| lists::count(name, &mut ignored));
                 let found = Self { files, ignored };
                 return found.with_folders(folder, listing, &named.names()).map(Some);
             }
             Outcome::Nearly(error) => {
-                *reason = Some(error);
+                nearly.reason = Some(error);
                 return Ok(None);
             }
             Outcome::No => {}
@@ -151,13 +159,13 @@ impl Found {
         let mut inner = Vec::new();
         for name in &listing.folders {
             let path = folder.join(name);
-            if let Some(found) = Self::within(&path, &list(&path)?, depth - 1, reason)? {
+            if let Some(found) = Self::within(&path, &list(&path)?, depth - 1, nearly)? {
                 inner.push((name, found));
             }
         }
         if inner.len() < 2 {
             let Some((name, found)) = inner.pop() else { return Ok(None) };
-            *reason = None;
+            *nearly = Nearly::default();
             return found.beside(folder, listing, &[name]).map(Some);
         }
         let folders: Vec<_> = inner.into_iter().map(|(name, _)| Line(name).to_string()).collect();
@@ -169,7 +177,7 @@ impl Found {
     }
 
     /// Tables of pictures in this folder.
-    fn listed(folder: &Path, listing: &Listing, reason: &mut Option<Error>) -> Result<Option<Self>, Error> {
+    fn listed(folder: &Path, listing: &Listing, nearly: &mut Nearly) -> Result<Option<Self>, Error> {
         let mut ignored = Ignored::default();
         let mut found: [Option<List>; 3] = [None, None, None];
         for name in listing.file_names().filter(|name| lists::is_named(name)) {
@@ -178,7 +186,7 @@ impl Found {
                 continue;
             }
             match List::of(&folder.join(name))? {
-                Ok(list) => {
+                Table::List(list) => {
                     let place = &mut found[list.split().unwrap_or(Split::Train) as usize];
                     if let Some(other) = place {
                         let other = other.path().file_name().unwrap_or_default();
@@ -191,9 +199,11 @@ impl Found {
                     }
                     *place = Some(list);
                 }
-                Err(error) => {
+                Table::Other { reason: why, names_files } => {
                     ignored.part(format!("{} (no list of pictures and labels)", Line(name)));
-                    reason.get_or_insert(error);
+                    // Folders beside a table that names files are hardly classes.
+                    nearly.listed |= names_files;
+                    nearly.reason.get_or_insert(why);
                 }
             }
         }
@@ -211,7 +221,7 @@ impl Found {
 
     /// Counts what lies in a folder beside the one in which the data set was found.
     fn beside(mut self, folder: &Path, listing: &Listing, used: &[&OsString]) -> Result<Self, Error> {
-        listing.files.iter().for_each(|name| count(name, &mut self.ignored));
+        listing.files.iter().for_each(|name| lists::count(name, &mut self.ignored));
         self.with_folders(folder, listing, used)
     }
 
@@ -282,14 +292,6 @@ impl Files {
                 },
             }),
         }
-    }
-}
-
-/// Counts a file that is not read; a table is named.
-fn count(name: &OsString, ignored: &mut Ignored) {
-    match name.to_str().is_some_and(lists::is_named) {
-        true => ignored.part(format!("{} (a table that is not read)", Line(name))),
-        false => ignored.file(name),
     }
 }
 

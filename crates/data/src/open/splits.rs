@@ -29,7 +29,7 @@ pub(super) enum Branch {
 
 /// Whether a folder holds the folders of splits.
 pub(super) enum Outcome {
-    Found(Files, Named, Ignored),
+    Found(Box<(Files, Named, Ignored)>),
     /// It does by its names, but what they hold does not go with it.
     Nearly(Error),
     No,
@@ -104,7 +104,7 @@ pub(super) fn find(folder: &Path, listing: &Listing) -> Result<Outcome, Error> {
         Ok(None)
     };
     let (valid, test) = (held(Split::Valid, &named.valid)?, held(Split::Test, &named.test)?);
-    Ok(Outcome::Found(Files::Folder { train, valid, test }, named, ignored))
+    Ok(Outcome::Found(Box::new((Files::Folder { train, valid, test }, named, ignored))))
 }
 
 /// Whether the folders here may be classes although one is called like the training images: it holds pictures of its own, as they
@@ -130,7 +130,7 @@ fn shards(folder: &Path, named: Named, train: Vec<PathBuf>) -> Result<Outcome, E
         }
     };
     let parts = Parts { train, valid: held(&named.valid)?, test: held(&named.test)? };
-    Ok(Outcome::Found(Files::Shards(parts), named, ignored))
+    Ok(Outcome::Found(Box::new((Files::Shards(parts), named, ignored))))
 }
 
 /// The folders whose names say nothing but a split; or, without one of training images among them, those whose names say the

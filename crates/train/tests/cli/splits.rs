@@ -218,6 +218,14 @@ fn arrays_have_three_splits_and_may_name_their_classes() {
         [&report["train"], &report["valid"], &report["test"]],
         [&serde_json::json!([2, 1, 1]), &serde_json::json!([1, 1, 0]), &serde_json::json!([0, 0, 1])]
     );
+    // Nothing can be learnt from a single class, whatever holds it.
+    fs::create_dir(folder.path().join("ones")).unwrap();
+    fs::write(folder.path().join("ones/x_train.npy"), npy("|u1", "(4, 8, 8, 3)", &[7; 768])).unwrap();
+    fs::write(folder.path().join("ones/y_train.npy"), npy("|u1", "(4,)", &[0; 4])).unwrap();
+    let arguments = ["train", "--model", "base_cnn_w4", "--data", "ones", "--set", "data.holdout=2"];
+    let error = refused(mp_train(folder.path(), &arguments));
+    assert!(error.contains("ones: a single class, `0`: expected two or more"), "{error}");
+
     fs::write(folder.path().join("pets/y_val.npy"), npy("|S3", "(2,)", b"dogowl")).unwrap();
     let error = refused(mp_train(folder.path(), &["data", "inspect", "pets"]));
     assert!(error.contains("y_val.npy: byte 8: expected label 1: a class of train, found `owl`"), "{error}");

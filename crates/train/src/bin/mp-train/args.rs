@@ -133,7 +133,7 @@ pub(crate) struct Eval {
     /// Which state of the run
     #[arg(long, value_enum, default_value = "last", conflicts_with = "weights")]
     pub(crate) checkpoint: State,
-    /// Which images; the two differ where the recipe holds out training images for validation
+    /// Which images: those that the run was validated on, or the test images of the data set
     #[arg(long, value_enum, default_value = "valid")]
     pub(crate) split: Images,
     /// Also show the accuracy of each class
