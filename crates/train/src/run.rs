@@ -71,6 +71,7 @@ pub fn train(
     stop: &AtomicBool,
 ) -> Result<Finished, Error> {
     recipe.check()?;
+    let typed = &recipe.data.name;
     let recipe = &with_absolute_path(recipe);
     let prior = match start {
         Start::New => {
@@ -93,7 +94,7 @@ pub fn train(
     if let Some(checkpoint) = checkpoint {
         trainer.resume(checkpoint)?;
     }
-    progress.observe(&Event::Data(&corpus.description(&recipe.data.name)))?;
+    progress.observe(&Event::Data(&corpus.description(typed)))?;
     trainer.keep_origin(Origin::of(recipe, &corpus, trainer.steps_per_epoch())?);
 
     let (folder, lock) = match prior {
