@@ -160,6 +160,7 @@ pub(crate) mod tests {
             mutual_information: BTreeMap::new(),
             skipped: SkipCount::default(),
             skipped_valid: SkipCount::default(),
+            stopped_early: false,
             finished: true,
             version: "0.1.0".to_owned(),
         }

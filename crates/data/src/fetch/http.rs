@@ -106,14 +106,14 @@ impl Transfer<'_> {
 
     /// Asks for what follows byte `have`, or for everything, and takes it in if it belongs to the file.
     fn receive(&mut self, have: u64) -> Result<(), String> {
-        if have > 0 {
-            if let Some(response) = self.ask(Some(have))? {
-                if response.status() != StatusCode::PARTIAL_CONTENT {
-                    return self.compare(response, have);
-                }
-                if self.goes_on(&response, have)? {
-                    return self.append(response, have);
-                }
+        if have > 0
+            && let Some(response) = self.ask(Some(have))?
+        {
+            if response.status() != StatusCode::PARTIAL_CONTENT {
+                return self.compare(response, have);
+            }
+            if self.goes_on(&response, have)? {
+                return self.append(response, have);
             }
         }
         // Nothing to go on from, or nothing after it: the whole file, which is compared with what is here.

@@ -119,7 +119,7 @@ enum Writer {
     Table(Table),
     /// With the number of images so far.
     Json(u64),
-    Csv(csv::Writer<io::Stdout>),
+    Csv(Box<csv::Writer<io::Stdout>>),
 }
 
 impl Writer {
@@ -130,7 +130,7 @@ impl Writer {
         if args.csv {
             let mut writer = csv::Writer::from_writer(io::stdout());
             writer.write_record(["image", "rank", "class", "probability"])?;
-            return Ok(Self::Csv(writer));
+            return Ok(Self::Csv(Box::new(writer)));
         }
         Ok(Self::Table(Table::new(&[
             ("image", Align::Left),
