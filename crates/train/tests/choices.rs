@@ -5,7 +5,7 @@ mod common;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::{recipe, train};
+use common::{recipe, train, trained};
 use mp_train::metrics::{Row, read_events, read_rows};
 use mp_train::observer::{Event, Observer};
 use mp_train::run::{self, Start};
@@ -84,15 +84,15 @@ fn without_patience_every_epoch_is_done() {
 
 #[test]
 fn equal_weights_given_as_a_list_change_nothing_and_others_do() {
-    let root = tempfile::tempdir().unwrap();
-    let loss = |name: &str, weights: &str| {
+    let loss = |weights: &str| {
         let sets = ["train.epochs=1", "train.accumulate=2", &format!("train.class_weights={weights}")];
-        train(&recipe(&sets), &root.path().join(name)).unwrap().summary.unwrap().train_loss_last
+        let (_root, folder) = trained(&sets);
+        folder.summary().unwrap().unwrap().train_loss_last
     };
-    let equal = loss("equal", "equal");
-    assert!((loss("threes", "[3, 3, 3, 3, 3, 3, 3, 3, 3, 3]") - equal).abs() < 1e-3 * equal);
-    assert!((loss("one", "[100, 1, 1, 1, 1, 1, 1, 1, 1, 1]") - equal).abs() > 1e-2 * equal);
-    assert!(loss("balanced", "balanced").is_finite());
+    let equal = loss("equal");
+    assert!((loss("[3, 3, 3, 3, 3, 3, 3, 3, 3, 3]") - equal).abs() < 1e-3 * equal);
+    assert!((loss("[100, 1, 1, 1, 1, 1, 1, 1, 1, 1]") - equal).abs() > 1e-2 * equal);
+    assert!(loss("balanced").is_finite());
 }
 
 #[test]
