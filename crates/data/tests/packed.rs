@@ -331,7 +331,7 @@ fn what_fails_leaves_nothing_behind() {
     assert_eq!(error.to_string(), format!("cannot write {}", path.display()));
     assert_eq!(fs::read(&path).unwrap(), b"mine");
     let error = pack(&pets(), &path.join("below"), Packing::Pixels, &mut |_| {}).unwrap_err();
-    assert_eq!(error.to_string(), format!("cannot write to {}", path.display()));
+    assert_eq!(error.to_string(), format!("cannot write {}", path.join("below").display()));
 }
 
 proptest! {

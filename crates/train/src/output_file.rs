@@ -1,8 +1,12 @@
 //! Files that a user names for what a command found: none of them replaces what is not its own.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+
+use mp_files::Draft;
+use tempfile::TempDir;
 
 use crate::Error;
 use crate::atomic::Existing;
@@ -68,7 +72,7 @@ impl OutputFile {
             return refuse(format!("{what}: choose another name"));
         }
         if exists && !force {
-            return refuse("is there already: choose another name, or replace it with --force".to_owned());
+            return refuse("there already: choose another name, or replace it with --force".to_owned());
         }
         found(Place::File(place, if exists { Existing::Replace } else { Existing::Keep }))
     }
@@ -116,7 +120,7 @@ impl OutputFile {
             }
             _ => (std::env::temp_dir(), self.path.file_name().unwrap_or_default().to_owned()),
         };
-        let beside = tempfile::Builder::new().prefix(".writing-").tempdir_in(folder).map_err(failed())?;
+        let beside = beside(&folder, &name).map_err(failed())?;
         let file = beside.path().join(name);
         let made = make(&file)?;
         match &self.place {
@@ -145,14 +149,20 @@ impl OutputFile {
 }
 
 fn into_file(place: &Path, bytes: &mut dyn io::Read, existing: Existing) -> io::Result<()> {
-    let folder = place.parent().unwrap_or(Path::new("/"));
-    let mut file = tempfile::NamedTempFile::with_prefix_in(".writing-", folder)?;
-    io::copy(bytes, &mut file)?;
-    match existing {
-        Existing::Replace => file.persist(place)?,
-        Existing::Keep => file.persist_noclobber(place)?,
-    };
-    Ok(())
+    let mut draft = Draft::beside(place)?;
+    io::copy(bytes, &mut draft)?;
+    draft.publish(existing)
+}
+
+/// A folder for what is to replace the file `name`. Its own name is always the same: what a killed process left there is
+/// cleared by the next.
+fn beside(folder: &Path, name: &OsStr) -> io::Result<TempDir> {
+    let own = [OsStr::new("."), name, OsStr::new(".replacing")].into_iter().collect::<OsString>();
+    match fs::remove_dir_all(folder.join(&own)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    tempfile::Builder::new().prefix(&own).rand_bytes(0).tempdir_in(folder)
 }
 
 /// The path without links; of a file that is not there yet, only its folder has to be.
@@ -202,8 +212,7 @@ mod tests {
         symlink("a", &link).unwrap();
         for path in [&file, &link] {
             assert!(
-                refusal(path, false, &[])
-                    .ends_with("is there already: choose another name, or replace it with --force")
+                refusal(path, false, &[]).ends_with("there already: choose another name, or replace it with --force")
             );
         }
         OutputFile::new(&link, true, &[]).unwrap().write(b"two").unwrap();

@@ -60,8 +60,9 @@ fn a_run_out_of_patience_ends_says_so_and_goes_on_to_the_same_end() {
     // Interrupted after an epoch and continued, it stops where it would have stopped; continued again, it stays there.
     let out = root.path().join("parts");
     let stop = AtomicBool::new(false);
-    let begun = run::train(&recipe, &out, Start::New, Path::new(NO_CACHE), &mut StopsAfterFirst(&stop), &stop).unwrap();
-    assert!(!begun.complete);
+    // What it returns holds the folder's lock until it is dropped.
+    let begin = || run::train(&recipe, &out, Start::New, Path::new(NO_CACHE), &mut StopsAfterFirst(&stop), &stop);
+    assert!(!begin().unwrap().complete);
     for _ in 0..2 {
         let stop = AtomicBool::new(false);
         let resumed = run::train(&recipe, &out, Start::Resume, Path::new(NO_CACHE), &mut (), &stop).unwrap();

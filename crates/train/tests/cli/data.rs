@@ -55,7 +55,7 @@ fn a_packed_set_is_read_like_the_set_itself_and_never_written_over() {
     assert_eq!(counts(table("./digits.mpd")), counts(table("digits")));
 
     let error = refused(mp_train(folder.path(), &pack));
-    assert!(error.contains("digits.mpd is there already: choose another name, or replace it with --force"), "{error}");
+    assert!(error.contains("digits.mpd: there already: choose another name, or replace it with --force"), "{error}");
     succeed(mp_train(folder.path(), &[&pack[..], &["--force", "--size", "4"]].concat()));
     assert!(table("./digits.mpd").contains("4x4x1"));
     assert_eq!(names(folder.path()), ["digits.mpd"]);

@@ -62,7 +62,7 @@ fn a_validation_loss_that_is_no_number_is_divergence_and_the_checkpoint_before_i
         }
     });
     let before = fs::read(&last).unwrap();
-    let output = mp_train(folder.path(), &["train", "--resume", "--out", "run"]).output().unwrap();
+    let output = mp_train(folder.path(), &["train", "--resume", "--from", "last", "--out", "run"]).output().unwrap();
     let error = stderr(&output);
     assert_eq!(output.status.code(), Some(1), "{error}");
     assert!(
@@ -75,7 +75,7 @@ fn a_validation_loss_that_is_no_number_is_divergence_and_the_checkpoint_before_i
 #[test]
 fn a_routing_loss_of_a_milliard_is_reported() {
     let folder = tempfile::tempdir().unwrap();
-    for weight in ["1e9", "1e37"] {
+    for weight in ["1e9", "1e30"] {
         let weight = format!("routing_loss.importance={weight}");
         let run = ["train", "--out", "run", "--set", &weight, "--set", "train.clip_norm=1e-3"];
         let output = mp_train(folder.path(), &[&run, &SMALL[..]].concat()).output().unwrap();

@@ -56,9 +56,15 @@ fn by_eval(folder: &Path, arguments: &[&str]) -> BTreeMap<String, BTreeMap<Strin
     let found = reader.records().map(|record| {
         let record = record.unwrap();
         let row = header.iter().zip(&record).skip(4).map(|(name, value)| (class(name), value.parse().unwrap()));
-        (record[0].to_owned(), row.collect())
+        (below(folder, &record[0]), row.collect())
     });
     found.collect()
+}
+
+/// A path in `folder`, whether it was written with the folder or without.
+fn below(folder: &Path, path: &str) -> String {
+    let path = Path::new(path);
+    path.strip_prefix(folder).unwrap_or(path).display().to_string()
 }
 
 /// The same by `predict`.
@@ -67,7 +73,7 @@ fn by_predict(folder: &Path, arguments: &[&str]) -> BTreeMap<String, BTreeMap<St
     let mut found = BTreeMap::<String, BTreeMap<String, f64>>::new();
     for record in csv::Reader::from_reader(text.as_bytes()).records() {
         let record = record.unwrap();
-        found.entry(record[0].to_owned()).or_default().insert(record[2].to_owned(), record[3].parse().unwrap());
+        found.entry(below(folder, &record[0])).or_default().insert(record[2].to_owned(), record[3].parse().unwrap());
     }
     found
 }

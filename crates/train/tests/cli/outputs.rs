@@ -36,10 +36,7 @@ fn an_existing_file_stays_without_force_and_is_replaced_with_it() {
         let file = folder.path().join("out.mpd");
         fs::write(&file, "mine").unwrap();
         let error = refused(writer(folder.path(), each, "out.mpd", &[]));
-        assert!(
-            error.contains("out.mpd: is there already: choose another name, or replace it with --force"),
-            "{error}"
-        );
+        assert!(error.contains("out.mpd: there already: choose another name, or replace it with --force"), "{error}");
         assert_eq!(fs::read(&file).unwrap(), b"mine");
         succeed(writer(folder.path(), each, "out.mpd", &["--force"]));
         assert!(fs::metadata(&file).unwrap().len() > 100, "{each:?}");
