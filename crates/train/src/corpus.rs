@@ -31,6 +31,8 @@ pub struct Corpus {
     format: Format,
     /// The validation images of the data set where held-out training images stand for them.
     unused: usize,
+    /// Training images that `data.limit` leaves out.
+    beyond_limit: usize,
     ignored: Ignored,
     /// Of the images that the network sees.
     shape: ImageShape,
@@ -72,12 +74,20 @@ impl Corpus {
             }
         }
         (splits.mean, splits.std) = (identity.mean.clone(), identity.std.clone());
+        // A folder of classes alone, such as the `val` of a larger set: all of it is judged.
+        let is_whole = splits.valid.is_empty() && splits.test.is_empty() && recipe.data.holdout.is_none();
+        if is_whole {
+            splits.valid = Arc::clone(&splits.train);
+        }
         let mut recipe = recipe.clone();
         (recipe.data.mean, recipe.data.std) = (Vec::new(), Vec::new());
         if recipe.data.size == 0 && splits.train.shape().is_none() {
             recipe.data.size = identity.size as usize;
         }
-        let corpus = Self { crop: identity.crop(&recipe), ..Self::opened(&recipe, splits)? };
+        let mut corpus = Self { crop: identity.crop(&recipe), ..Self::opened(&recipe, splits)? };
+        if is_whole {
+            corpus.valid_split = ValidSplit::All;
+        }
         corpus.ensure_fits(identity, &recipe)?;
         Ok(corpus)
     }
@@ -114,6 +124,10 @@ impl Corpus {
         } else {
             return Err(Error::NoValidation { data });
         };
+        let beyond_limit = match recipe.data.limit {
+            0 => 0,
+            limit => train.len().saturating_sub(limit),
+        };
         let train = match recipe.data.limit {
             limit if limit == 0 || limit >= train.len() => train,
             limit => Arc::new(Subset::new(train.name().to_owned(), Arc::clone(&train), evenly(limit, train.len()))?)
@@ -138,6 +152,7 @@ impl Corpus {
             test,
             format,
             unused,
+            beyond_limit,
             ignored,
             shape,
             mean,
@@ -156,10 +171,11 @@ impl Corpus {
             ValidSplit::Holdout => format!("{valid} of them held out for validation"),
             ValidSplit::Valid => format!("{valid} validation images"),
             ValidSplit::Test => format!("validated on the {valid} test images"),
+            ValidSplit::All => "all of them judged".to_owned(),
         };
         let train = match self.valid_split {
-            ValidSplit::Holdout => self.train.len() + valid,
-            _ => self.train.len(),
+            ValidSplit::Holdout => self.train.len() + self.beyond_limit + valid,
+            _ => self.train.len() + self.beyond_limit,
         };
         let test = match self.test.len() {
             0 => ", no test images".to_owned(),
@@ -174,6 +190,9 @@ impl Corpus {
             names.join(", "),
         );
         let mut left = Vec::new();
+        if self.beyond_limit > 0 {
+            left.push(format!("{} training images beyond data.limit", self.beyond_limit));
+        }
         if self.unused > 0 {
             left.push(format!("{} validation images, in whose place data.holdout stands", self.unused));
         }
@@ -197,6 +216,7 @@ impl Corpus {
         if corpus.mean.len() == identity.mean.len() {
             (corpus.mean, corpus.std) = (identity.mean.clone(), identity.std.clone());
         }
+        corpus.crop = identity.crop(recipe);
         Ok(corpus)
     }
 

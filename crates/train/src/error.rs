@@ -141,6 +141,16 @@ pub enum Error {
         /// What is wrong and what was expected.
         message: String,
     },
+    /// The held-out images of a run are no longer those that it did not learn from.
+    #[error(
+        "{}: the images held out for validation would not be those of the run: images were added, removed or renamed \
+         since it was started, so that it has learnt from some of these; put them back, or evaluate with --split test",
+        Line(data)
+    )]
+    OtherHoldout {
+        /// The data set.
+        data: String,
+    },
     /// What a command found cannot be written there.
     #[error("{}: {message}", Line(path))]
     Output {

@@ -237,8 +237,11 @@ impl Judge {
     /// Judges the network by one of the splits.
     ///
     /// # Errors
-    /// As [`evaluate`].
+    /// As [`evaluate`]; [`Error::OtherHoldout`].
     pub fn evaluate(&self, split: Split, each: Each<'_>) -> Result<Evaluation, Error> {
+        if split == Split::Valid {
+            self.ensure_held_out()?;
+        }
         let loader = match split {
             Split::Valid => self.corpus.valid_loader(&self.recipe)?,
             Split::Test => self.corpus.test_loader(&self.recipe)?,
@@ -246,5 +249,17 @@ impl Judge {
         let Trained { identity, model, precision, .. } = &self.trained;
         let (classes, device) = (identity.classes.len(), self.trained.device());
         evaluate(model, &loader, classes, *precision, device, &AtomicBool::new(false), each)
+    }
+
+    /// The draw of a holdout depends on all images: with others, some that were learnt from would be judged.
+    fn ensure_held_out(&self) -> Result<(), Error> {
+        let (ValidSplit::Holdout, Some(origin)) = (self.corpus.valid_split, &self.trained.origin) else {
+            return Ok(());
+        };
+        let held = &self.corpus.valid;
+        if (held.len(), held.fingerprint()?) == (origin.valid.images, origin.valid.fingerprint.clone()) {
+            return Ok(());
+        }
+        Err(Error::OtherHoldout { data: self.recipe.data.name.clone() })
     }
 }

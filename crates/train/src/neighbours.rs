@@ -15,10 +15,11 @@ use crate::machine;
 
 /// How often the main thread is looked at.
 const INTERVAL: Duration = Duration::from_millis(250);
-/// Waits become short once the main thread waited for a processor for more than this share of an interval,
-const CROWDED: f64 = 0.10;
+/// Waits become short once the main thread waited for a processor for more than this share of an interval. The loader's own
+/// threads take up to 0.15 from it; one busy process for each processor takes 0.5 and more,
+const CROWDED: f64 = 0.20;
 /// and long again once it waited for less than this share,
-const QUIET: f64 = 0.02;
+const QUIET: f64 = 0.10;
 /// so many intervals in a row.
 const QUIET_INTERVALS: u32 = 12;
 /// An interval in which it wanted a processor for less time than this says nothing.
@@ -139,12 +140,12 @@ mod tests {
     fn waits_are_short_from_the_first_crowded_interval_to_three_quiet_seconds() {
         machine::use_threads(2);
         let mut waits = Waits::default();
-        waits.note(usage(240, 10));
+        waits.note(usage(210, 40));
         assert!(waits.short.is_none());
         waits.note(usage(125, 125));
         assert!(waits.short.is_some());
         // An idle interval says nothing, a little waiting starts the count anew.
-        for usage in [usage(250, 0), usage(1, 0), usage(240, 10)] {
+        for usage in [usage(250, 0), usage(1, 0), usage(200, 50)] {
             waits.note(usage);
         }
         for _ in 0..QUIET_INTERVALS - 1 {

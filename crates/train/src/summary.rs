@@ -101,7 +101,7 @@ impl Summary {
     pub const MOST_CONFUSED: usize = 1000;
 }
 
-/// Which images serve for validation.
+/// Which images a network is judged by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ValidSplit {
@@ -111,6 +111,8 @@ pub enum ValidSplit {
     Valid,
     /// Training images kept aside: `data.holdout`.
     Holdout,
+    /// All images of a data set without splits, which somebody else's network is judged by.
+    All,
 }
 
 impl std::fmt::Display for ValidSplit {
@@ -119,6 +121,7 @@ impl std::fmt::Display for ValidSplit {
             Self::Test => "test",
             Self::Valid => "valid",
             Self::Holdout => "holdout",
+            Self::All => "all",
         })
     }
 }

@@ -7,7 +7,7 @@ use mp_nn::{Store, load_tensors};
 use mp_zoo::{Model, ModelName};
 use tch::{Device, Tensor};
 
-use crate::checkpoint::{self, Checkpoint, Identity};
+use crate::checkpoint::{self, Checkpoint, Identity, Origin};
 use crate::learner::check_precision;
 use crate::recipe::Precision;
 use crate::run_folder::RunFolder;
@@ -34,6 +34,8 @@ pub struct Trained {
     pub model: Model,
     /// The recipe that its run was trained under; unknown for plain weights and checkpoints of format 1.
     pub recipe: Option<Recipe>,
+    /// The images that its run was made of; unknown for the same.
+    pub origin: Option<Origin>,
     /// The number format that it was trained in, and is applied in.
     pub precision: Precision,
     /// Whether the names of its classes are known; otherwise they are numbers.
@@ -86,7 +88,15 @@ impl Trained {
         }
         let (network, store) = build(&model.name, &identity)?;
         store.copy_from(&weights.tensors, file)?;
-        Ok(Self { identity, model: network, recipe: None, precision: Precision::Fp32, names_classes: false, store })
+        Ok(Self {
+            identity,
+            model: network,
+            recipe: None,
+            origin: None,
+            precision: Precision::Fp32,
+            names_classes: false,
+            store,
+        })
     }
 
     /// Where the network is.
@@ -102,7 +112,8 @@ impl Trained {
         let recipe = checkpoint.header.recipe()?;
         let precision = recipe.as_ref().map_or(Precision::Fp32, |recipe| recipe.train.precision);
         check_precision(precision, store.device())?;
-        Ok(Self { identity, model: network, recipe, precision, names_classes: true, store })
+        let origin = checkpoint.header.origin().cloned();
+        Ok(Self { identity, model: network, recipe, origin, precision, names_classes: true, store })
     }
 }
 

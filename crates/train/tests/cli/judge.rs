@@ -244,3 +244,78 @@ fn classes_that_were_renamed_are_named() {
     let error = refused(mp_train(folder.path(), &["eval", "run"]));
     assert!(error.contains("set: other classes than the network was trained on: `bug` in place of `bee`"), "{error}");
 }
+
+#[test]
+fn a_holdout_drawn_from_other_images_is_not_judged() {
+    let folder = tempfile::tempdir().unwrap();
+    shapes(folder.path(), &["ape", "bee", "cat"]);
+    train_on_shapes(folder.path(), &["data.holdout=6"]);
+    let eval = |more: &[&str]| mp_train(folder.path(), &[&["eval", "run", "--json"], more].concat());
+    let found: Value = serde_json::from_str(&succeed(eval(&[]))).unwrap();
+    assert_eq!((&found["split"], &found["images"]), (&"holdout".into(), &6.into()));
+
+    let (copy, added) = (folder.path().join("copy"), folder.path().join("set/train/ape/a.png"));
+    let copied = Command::new("cp").arg("-r").args([&folder.path().join("set"), &copy]).status().unwrap();
+    assert!(copied.success());
+    picture(8, 8, 99).save(&added).unwrap();
+    for more in [&[][..], &["--data", "./set"]] {
+        let error = refused(eval(more));
+        assert!(error.contains("would not be those of the run"), "{error}");
+    }
+    // Elsewhere, as it was.
+    let moved: Value = serde_json::from_str(&succeed(eval(&["--data", "./copy"]))).unwrap();
+    assert_eq!(moved["loss"], found["loss"]);
+    fs::remove_file(folder.path().join("copy/train/bee/8x8.png")).unwrap();
+    assert!(refused(eval(&["--data", "./copy"])).contains("put them back"));
+}
+
+#[test]
+fn a_folder_without_splits_is_judged_as_a_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    shapes(folder.path(), &["ape", "bee", "cat"]);
+    train_on_shapes(folder.path(), &[]);
+    let of_run = by_eval(folder.path(), &["run"]);
+    let eval = |more: &[&str]| -> Value {
+        serde_json::from_str(&succeed(mp_train(folder.path(), &[&["eval", "--json"], more].concat()))).unwrap()
+    };
+    let weights = ["--model", "base_cnn_w4", "--weights", "run/checkpoints/last.safetensors"];
+    for source in [&["run"][..], &weights] {
+        let found = eval(&[source, &["--data", "set/val"]].concat());
+        assert_eq!((&found["split"], &found["images"]), (&"all".into(), &of_run.len().into()));
+        // In batches of another size, whose sums are rounded otherwise.
+        let difference = found["loss"].as_f64().unwrap() - eval(&["run"])["loss"].as_f64().unwrap();
+        assert!(difference.abs() < 1e-5, "{difference}");
+    }
+    let error = refused(mp_train(folder.path(), &["eval", "run", "--data", "set/val", "--split", "test"]));
+    assert!(error.contains("no test images"), "{error}");
+}
+
+#[test]
+fn json_holds_names_as_they_are_and_lines_do_not() {
+    let folder = tempfile::tempdir().unwrap();
+    shapes(folder.path(), &["ape", "bee", "cat"]);
+    train_on_shapes(folder.path(), &[]);
+    // A soft hyphen, a mark that turns the text around, a delete.
+    for name in ["s\u{ad}et", "s\u{202e}et", "s\u{7f}et"] {
+        fs::rename(folder.path().join("set"), folder.path().join(name)).unwrap();
+        let data = format!("./{name}");
+        let json = succeed(mp_train(folder.path(), &["eval", "run", "--json", "--data", &data]));
+        assert_eq!(serde_json::from_str::<Value>(&json).unwrap()["data"], data.as_str());
+        let inspected = succeed(mp_train(folder.path(), &["data", "inspect", "--json", &data]));
+        assert!(serde_json::from_str::<Value>(&inspected).is_ok(), "{inspected}");
+        assert!(!succeed(mp_train(folder.path(), &["eval", "run", "--data", &data])).contains(name));
+        fs::rename(folder.path().join(name), folder.path().join("set")).unwrap();
+    }
+}
+
+#[test]
+fn predictions_do_not_replace_the_images_of_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    shapes(folder.path(), &["ape", "bee", "cat"]);
+    train_on_shapes(folder.path(), &[]);
+    let image = "set/val/ape/8x8.png";
+    let before = fs::read(folder.path().join(image)).unwrap();
+    let error = refused(mp_train(folder.path(), &["eval", "run", "--predictions", image, "--force"]));
+    assert!(error.contains("a part of the input"), "{error}");
+    assert_eq!(fs::read(folder.path().join(image)).unwrap(), before);
+}

@@ -13,6 +13,7 @@ mod predict;
 mod refusals;
 mod run;
 mod splits;
+mod threads;
 mod together;
 
 use std::path::Path;

@@ -96,7 +96,7 @@ fn a_share_is_held_out_and_the_validation_images_are_said_to_be_unused() {
             "1.5",
             "data.holdout is 1.5, expected a whole number of images, 0 to 1000000000, or a share below 1 such as 0.1",
         ),
-        ("-1", "expected a number of images, such as 500, or a share of them, such as 0.1"),
+        ("-1", "data.holdout is -1, expected a whole number of images"),
         ("0.01", "cannot hold out 0 of the 20 images of `pets/train`: expected 1 to 19"),
     ] {
         let again = mp_train(

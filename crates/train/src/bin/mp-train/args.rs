@@ -12,7 +12,16 @@ use mp_train::trained::Which;
 
 /// Trains, evaluates, applies and times multi-path networks.
 #[derive(Parser)]
-#[command(name = "mp-train", version, about, max_term_width = 120, disable_help_subcommand = false)]
+#[command(
+    name = "mp-train",
+    version,
+    about,
+    max_term_width = 120,
+    disable_help_subcommand = false,
+    after_help = "\
+Exit codes: 0 done; 1 the work failed, as when training diverges; 2 the command line, a file, the data or the system does
+not allow it; 128 + N training was stopped by signal N and can be resumed (130 after Ctrl-C)."
+)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -22,7 +31,7 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Train a network and write a run folder
     Train(Train),
-    /// Evaluate a run on its validation images
+    /// Evaluate a run, or weights, on validation or test images
     Eval(Eval),
     /// Classify images, or compute the logits of a tensor
     Predict(Predict),
@@ -34,7 +43,7 @@ pub(crate) enum Command {
     Weights(Weights),
     /// Time models, interleaved in one run
     Bench(Bench),
-    /// Fetch and inspect data sets
+    /// Fetch, inspect and pack data sets
     #[command(subcommand)]
     Data(Data),
 }
@@ -55,19 +64,22 @@ Examples:
   mp-train train --model resnet20_x3_cc --data cifar10 --out runs/mine
   mp-train train --resume --out runs/mine
   mp-train train --resume --out runs/mine --set train.epochs=60
+  mp-train train --resume --out runs/mine --data /new/place
+  mp-train train --resume --out runs/mine --from best
   mp-train train mine.toml --out runs/mine --auto-resume
 
 Recipes that come with the binary: quickstart, digits, cifar10-resnet20.
-Ctrl-C saves the run and ends it, and so do SIGTERM, SIGHUP and SIGUSR1; --resume continues it as if it had never stopped. What is
-given with --resume changes the run's own recipe: the place of the data (--data), train.epochs, and what changes no number, such as
-data.workers or train.checkpoint_every. Anything else would be another run, and is refused.")]
+Ctrl-C saves the run and ends it, and so do SIGTERM, SIGHUP and SIGUSR1; --resume continues it as if it had never
+stopped. A run that is continued keeps its recipe, in which --data and --set may change the place of the data,
+train.epochs, and what changes no number, such as data.workers or train.checkpoint_every. Anything else would be
+another run, and is refused.")]
 pub(crate) struct Train {
     /// A recipe that comes with the binary, or the path of a .toml file
     pub(crate) recipe: Option<String>,
     /// The model, in place of the recipe's model.name
     #[arg(long)]
     pub(crate) model: Option<String>,
-    /// The data set's name or folder, in place of the recipe's data.name
+    /// The data set's name or path, in place of the recipe's data.name
     #[arg(long)]
     pub(crate) data: Option<String>,
     /// Change one key of the recipe; may be given more than once
@@ -121,7 +133,7 @@ pub(crate) struct Eval {
     /// The run folder, unless --weights is given
     #[arg(required_unless_present = "weights", conflicts_with = "weights")]
     pub(crate) run: Option<PathBuf>,
-    /// The data set's name or folder, in place of the run's
+    /// The data set's name or path, in place of the run's
     #[arg(long)]
     pub(crate) data: Option<String>,
     /// The model whose weights are in --weights, with its routing as bench takes it; a checkpoint knows its own routing
@@ -133,16 +145,16 @@ pub(crate) struct Eval {
     /// Which state of the run
     #[arg(long, value_enum, default_value = "last", conflicts_with = "weights")]
     pub(crate) checkpoint: State,
-    /// Which images: those that the run was validated on, or the test images of the data set
+    /// Which images: those that validated the run, or the test images of the data set
     #[arg(long, value_enum, default_value = "valid")]
     pub(crate) split: Images,
     /// Also show the accuracy of each class
     #[arg(long)]
     pub(crate) classes: bool,
-    /// Also show which class is taken for which: a matrix, or of many classes the pairs that are confused most
+    /// Also show which class is taken for which: a matrix or, of more than 20 classes, the pairs that are confused most
     #[arg(long)]
     pub(crate) confusion: bool,
-    /// Write a line for each image: its file, its class, the predicted one, and the probability of every class
+    /// Write a line for each image: its file, its class, the predicted one, and the probabilities of all classes
     #[arg(long, value_name = "FILE.csv")]
     pub(crate) predictions: Option<PathBuf>,
     /// Replace the file of --predictions if it is there already
@@ -184,9 +196,10 @@ Examples:
   mp-train predict runs/quickstart batch.npy --logits logits.npy
   mp-train predict --model resnet20 --weights runs/mine/checkpoints/best.safetensors photo.png
 
-Pictures are read, brought to the network's size and normalised exactly as eval does. A .npy array is float32 [B, C, H, W],
-normalised already, or uint8 pixels [B, H, W, C]. Results appear as they come, and memory does not grow with the number of
-pictures. What cannot be read is named on standard error, and the exit code is 1 in the end; with --logits it ends the command."
+Pictures are read, brought to the network's size and normalised exactly as eval does. A .npy array is float32
+[B, C, H, W], normalised already, or uint8 pixels [B, H, W, C]. Results appear as they come, and memory does not grow
+with the number of pictures. What cannot be read is named on standard error, and the exit code is 1 in the end; with
+--logits it ends the command."
 )]
 pub(crate) struct Predict {
     /// The run folder, unless --weights is given; then images (PNG, JPEG, BMP, WebP), folders of them, or .npy tensors
@@ -226,12 +239,11 @@ pub(crate) struct Predict {
 Examples:
   mp-train models
   mp-train models resnet20_x3
-
   mp-train models resnet20_w28_x3_cc
   mp-train models resnet20_x3_cc@positions=blocks
 
-Names are base[_wWIDTH][_xPATHS[_cc|_cp|_stitch] | _eMEMBERS]: any such name builds, also with widths, paths and members that
-are not listed, and is shown with its cost where it is given in full.")]
+Names are base[_wWIDTH][_xPATHS[_cc|_cp|_stitch] | _eMEMBERS]. Any such name builds, also with widths, paths and
+members that are not listed, and is shown with its cost where it is given in full.")]
 pub(crate) struct Models {
     /// Only models whose name contains this, and the model of this name
     pub(crate) pattern: Option<String>,
@@ -289,7 +301,8 @@ Examples:
   mp-train bench resnet20_x3_cc --precision bf16 --explain
 
 A model is NAME, or NAME@KEY=VALUE with a key of a recipe's model.routing; more may follow: NAME@KEY=VALUE@KEY=VALUE.
-Each round times every model once, so that all of them meet the same state of the machine. The first rounds are not counted.")]
+Each round times every model once, so that all of them meet the same state of the machine. The first rounds are not
+counted.")]
 pub(crate) struct Bench {
     /// Names of models, each with its routing if need be; ratios are to the first
     #[arg(required = true, value_name = "MODEL", value_parser = spec)]
@@ -309,7 +322,7 @@ pub(crate) struct Bench {
     /// Rounds that are counted
     #[arg(long, default_value_t = 10, value_name = "N", value_parser = count(1, 1_000_000))]
     pub(crate) rounds: usize,
-    /// Threads of libtorch; 0: as many as there are cores
+    /// Threads of libtorch; 0: as many as the process may use
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = count(0, 256))]
     pub(crate) threads: usize,
     /// Also time products of large matrices: the machine's peak, next to GFLOP/s of the models
@@ -338,20 +351,22 @@ pub(crate) enum Data {
 Examples:
   mp-train data fetch fashion-mnist
   mp-train data fetch cifar10 --data-dir /data
+  mp-train data fetch emnist-letters
 
-A broken download goes on where it stopped; every file is checked before it is used. What is there already is checked and kept.")]
+A broken download goes on where it stopped; every file is checked before it is used. What is there already is checked
+and kept.")]
     Fetch {
         /// fashion-mnist, mnist, emnist-balanced (-byclass, -bymerge, -digits, -letters, -mnist), cifar10, cifar100, svhn, stl10,
-        /// imagenette, tiny-imagenet; or imagenet and qmnist: how to bring them
+        /// imagenette, tiny-imagenet; imagenet and qmnist must be brought, and are answered with how
         name: String,
         #[command(flatten)]
         data_dir: DataDir,
     },
-    /// Show what a data set holds: counts, sizes, channel means, damaged images
+    /// Show what a data set holds: counts, sizes, channel means, damaged images, files that are not used
     #[command(after_help = "\
 Examples:
   mp-train data inspect digits
-  mp-train data inspect my/folder --sheet sheet.png
+  mp-train data inspect my/folder --sheet sheet.png --force
   mp-train data inspect cifar10 --json")]
     Inspect {
         /// A known name, or the path of a data set
@@ -372,11 +387,11 @@ Examples:
     #[command(after_help = "\
 Examples:
   mp-train data pack my/folder my.mpd --size 160
-  mp-train data pack my/folder my.mpd --encoded
+  mp-train data pack my/folder my.mpd --encoded --force
   mp-train train --model resnet18 --data my.mpd --set data.size=112
 
-Images of one size are stored as pixels, unless --encoded keeps the JPEG, PNG, WebP or BMP files that they are. Those of several
-sizes are stored as these files, unless --size brings them to one. The file appears when it is whole.")]
+Images of one size are stored as pixels, unless --encoded keeps the JPEG, PNG, WebP or BMP files that they are. Those
+of several sizes are stored as these files, unless --size brings them to one. The file appears when it is whole.")]
     Pack {
         /// A known name, or the path of a data set
         name: String,

@@ -21,12 +21,23 @@ pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prints lines where standard output is free for them, and to standard error where a file was written there.
-pub(crate) fn text_beside(file: &OutputFile, lines: &str) -> anyhow::Result<()> {
-    if !file.is_standard_output() {
+/// As [`text`], where standard output is free for it, and to standard error where the file is written there.
+pub(crate) fn text_beside<'f>(file: impl Into<Option<&'f OutputFile>>, lines: &str) -> anyhow::Result<()> {
+    if !file.into().is_some_and(OutputFile::is_standard_output) {
         return text(lines);
     }
-    writeln!(io::stderr(), "{}", lines.trim_end_matches('\n'))?;
+    for line in lines.trim_end_matches('\n').split('\n') {
+        writeln!(io::stderr(), "{}", Line(line))?;
+    }
+    Ok(())
+}
+
+/// As [`json`], where standard output is free for it, and to standard error where the file is written there.
+pub(crate) fn json_beside(file: Option<&OutputFile>, value: &impl Serialize) -> anyhow::Result<()> {
+    if !file.is_some_and(OutputFile::is_standard_output) {
+        return json(value);
+    }
+    writeln!(io::stderr(), "{}", serde_json::to_string_pretty(value)?)?;
     Ok(())
 }
 

@@ -37,11 +37,8 @@ pub(crate) fn run(args: Data) -> anyhow::Result<()> {
             if let Some(file) = &sheet {
                 write_sheet(&splits, file)?;
             }
-            let said = if json { serde_json::to_string_pretty(&report)? } else { report.to_string() };
-            match &sheet {
-                Some(file) => output::text_beside(file, &said),
-                None => output::text(&said),
-            }
+            let file = sheet.as_ref();
+            if json { output::json_beside(file, &report) } else { output::text_beside(file, &report.to_string()) }
         }
         Data::Pack { name, out, size, encoded, force, data_dir } => {
             let file = OutputFile::new(&out, force, &[Path::new(&name)])?;

@@ -27,7 +27,7 @@ pub(crate) fn run(args: Eval) -> anyhow::Result<()> {
         (None, None) => String::new(),
     };
     let cache = args.data_dir.clone().resolve_for(&data)?;
-    let inputs: Vec<&Path> = args.weights.iter().map(AsRef::as_ref).chain(args.data.as_ref().map(Path::new)).collect();
+    let inputs: Vec<&Path> = args.weights.iter().map(AsRef::as_ref).chain([Path::new(&data)]).collect();
     let predictions = args.predictions.as_ref().map(|path| OutputFile::new(path, args.force, &inputs)).transpose()?;
     let judge = judge(&args, &cache)?;
     let split = args.split.into();
@@ -35,14 +35,11 @@ pub(crate) fn run(args: Eval) -> anyhow::Result<()> {
         None => judge.evaluate(split, None)?,
         Some(file) => with_predictions(&judge, split, file)?,
     };
-    let said = if args.json {
-        serde_json::to_string_pretty(&as_json(&judge, split, &found))?
+    let file = predictions.as_ref();
+    if args.json {
+        output::json_beside(file, &as_json(&judge, split, &found))?;
     } else {
-        describe(&judge, split, &found)
-    };
-    match &predictions {
-        Some(file) => output::text_beside(file, &said)?,
-        None => output::text(&said)?,
+        output::text_beside(file, &describe(&judge, split, &found))?;
     }
     if args.classes && !args.json {
         output::text("")?;
