@@ -197,7 +197,7 @@ fn thread_counts_from_the_environment_are_checked() {
 #[test]
 fn too_little_address_space_is_one_line() {
     // Below some 400 MB the dynamic linker gives up before the program begins.
-    for kilobytes in ["900000", "1000000"] {
+    for kilobytes in ["500000", "600000", "900000", "1000000"] {
         for arguments in ["train digits --out run", "data inspect digits", "models"] {
             let folder = tempfile::tempdir().unwrap();
             let mut command = Command::new("sh");

@@ -16,8 +16,6 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     failure::panics_on_one_line();
-    // Where the allocator does not take it, steps are slower and nothing else differs.
-    let _ = mp_native::keep_freed_memory();
     let args = match args::Args::try_parse() {
         Ok(args) => args,
         Err(error) => return failure::of_usage(&error),
@@ -25,6 +23,9 @@ fn main() -> ExitCode {
     if let Err(message) = surroundings::check() {
         return failure::of_surroundings(&message);
     }
+    // Where the allocator does not take it, steps are slower and nothing else differs. It asks for much at a time, so only
+    // now that there is known to be enough.
+    let _ = mp_native::keep_freed_memory();
     match commands::run(args.command) {
         Ok(code) => code,
         Err(error) => failure::report(&error),
