@@ -5,7 +5,7 @@ mod prior;
 
 use std::ffi::OsStr;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use mp_zoo::Cost;
 use tch::Device;
@@ -50,6 +50,8 @@ pub struct Finished {
     pub summary: Option<Summary>,
     /// Whether all epochs are done; otherwise it was asked to stop and can be resumed.
     pub complete: bool,
+    /// Why a run that was asked to stop has no new summary; its checkpoint is written all the same.
+    pub unwritten: Option<Error>,
     /// Nobody else writes the folder until this is dropped.
     _lock: Lock,
 }
@@ -84,19 +86,27 @@ pub fn train(
     };
     machine::use_threads(recipe.train.threads);
     let device = Device::cuda_if_available();
-    let (corpus, mut notes) = match &prior {
+    let (corpus, mut notes, found) = match &prior {
         Some(prior) => unchanged(prior, recipe, cache)?,
-        None => (Corpus::open(recipe, cache)?, Vec::new()),
+        None => (Corpus::open(recipe, cache)?, Vec::new(), None),
     };
+    ensure_wanted(stop)?;
     let checkpoint = prior.as_ref().and_then(|prior| prior.checkpoint.as_ref());
     let tuned = tuned(recipe, &corpus, checkpoint, cache)?;
+    ensure_wanted(stop)?;
     let mut trainer = Trainer::new(&tuned, &corpus, device)?;
     if let Some(checkpoint) = checkpoint {
         trainer.resume(checkpoint)?;
     }
     progress.observe(&Event::Data(&corpus.description(typed)))?;
-    trainer.keep_origin(Origin::of(recipe, &corpus, trainer.steps_per_epoch())?);
+    let steps_per_epoch = trainer.steps_per_epoch();
+    trainer.keep_origin(match found {
+        // Of the same images, which are not listed twice.
+        Some(found) => Origin { recipe: recipe.to_toml()?, steps_per_epoch, ..found },
+        None => Origin::of(recipe, &corpus, steps_per_epoch)?,
+    });
 
+    ensure_wanted(stop)?;
     let (folder, lock) = match prior {
         Some(prior) => {
             prior.settle()?;
@@ -118,10 +128,16 @@ pub fn train(
     let ended = trainer.run(Surroundings { checkpoints: &checkpoints, observer: &mut observers, stop })?;
 
     let summary = summarise(recipe, &corpus, cost, device, &ended, observers.recorder.rows());
-    if let Some(summary) = &summary {
-        folder.write_summary(summary)?;
-    }
-    Ok(Finished { folder, summary, complete: ended.finished, _lock: lock })
+    let unwritten = match summary.as_ref().map_or(Ok(()), |summary| folder.write_summary(summary)) {
+        Err(error) if ended.finished => return Err(error),
+        written => written.err(),
+    };
+    Ok(Finished { folder, summary, complete: ended.finished, unwritten, _lock: lock })
+}
+
+/// Fails once somebody asks to stop. Before the first step there is nothing to save.
+fn ensure_wanted(stop: &AtomicBool) -> Result<(), Error> {
+    if stop.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
 }
 
 /// Makes the folder of a new run. The name is taken only now, so that what was refused before leaves nothing.
@@ -139,8 +155,9 @@ fn begin(out: &Path, start: Start, recipe: &Recipe) -> Result<(RunFolder, Lock),
     }
 }
 
-/// The images of a run that goes on, as they were, with what is worth saying about what has changed.
-fn unchanged(prior: &Prior, asked: &Recipe, cache: &Path) -> Result<(Corpus, Vec<String>), Error> {
+/// The images of a run that goes on, as they were, with what is worth saying about what has changed, and what they were found
+/// to be where that was compared.
+fn unchanged(prior: &Prior, asked: &Recipe, cache: &Path) -> Result<(Corpus, Vec<String>, Option<Origin>), Error> {
     let stored = with_absolute_path(&prior.recipe()?);
     // Opened as the run had it: what differs then is the images.
     let mut same = stored.clone();
@@ -156,23 +173,29 @@ fn unchanged(prior: &Prior, asked: &Recipe, cache: &Path) -> Result<(Corpus, Vec
         (None, Err(_)) => None,
     };
     let mut changes = Changes::of_recipes(&stored, asked, header.zip(steps))?;
+    let mut found = None;
     if let (Some(header), Ok(corpus)) = (header, &opened) {
-        changes = changes.and(Changes::of_images(header, corpus, &same)?);
+        let (of_images, here) = Changes::of_images(header, corpus, &same)?;
+        changes = changes.and(of_images);
+        found = here;
     }
     let Changes { refused, notes } = changes;
     if refused.is_empty() {
-        return Ok((opened?, notes));
+        return Ok((opened?, notes, found));
     }
     Err(Error::Different { path: prior.folder.path().to_owned(), differences: refused })
 }
 
-/// The recipe with the place of its data as it is found from any folder.
+/// The recipe with the place of its data as it is found from any folder. Links stay as they were named: where they lead
+/// may change.
 fn with_absolute_path(recipe: &Recipe) -> Recipe {
     let mut recipe = recipe.clone();
     let name = &recipe.data.name;
     if mp_data::Manifest::find(name).is_err()
-        && let Some(path) =
-            Path::new(name).canonicalize().ok().and_then(|path| path.into_os_string().into_string().ok())
+        && let Some(path) = std::path::absolute(name)
+            .ok()
+            .filter(|path| path.exists())
+            .and_then(|path| path.into_os_string().into_string().ok())
     {
         recipe.data.name = path;
     }
@@ -278,5 +301,21 @@ impl Observer for Both<'_> {
     fn observe(&mut self, event: &Event<'_>) -> Result<(), Error> {
         self.recorder.observe(event)?;
         self.progress.observe(event)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_to_the_data_stays_a_link() {
+        let root = tempfile::tempdir().unwrap();
+        let link = root.path().join("current");
+        std::fs::create_dir(root.path().join("monday")).unwrap();
+        std::os::unix::fs::symlink("monday", &link).unwrap();
+        let mut recipe = Recipe::default();
+        recipe.data.name = link.display().to_string();
+        assert_eq!(with_absolute_path(&recipe).data.name, recipe.data.name);
     }
 }

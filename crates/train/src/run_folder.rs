@@ -187,7 +187,7 @@ impl RunFolder {
         atomic::write(&self.file(RECIPE), recipe.to_toml()?.as_bytes(), Existing::Replace)
     }
 
-    /// The summary of the run; `None` until it is complete.
+    /// The summary of the run; `None` before it has ended or been stopped after its first epoch.
     ///
     /// # Errors
     /// [`Error::Io`] or [`Error::Corrupt`].
@@ -201,6 +201,22 @@ impl RunFolder {
     /// [`Error::Io`].
     pub fn write_summary(&self, summary: &Summary) -> Result<(), Error> {
         self.write_json(SUMMARY, summary)
+    }
+
+    /// Removes what says how the run stood at its end: the summary and the report; with `routes`, the routing statistics of
+    /// its last epoch too.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(crate) fn remove_results(&self, routes: bool) -> Result<(), Error> {
+        for name in [SUMMARY, REPORT].into_iter().chain(routes.then_some(ROUTES)) {
+            let path = self.file(name);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::io("remove", &path)(error)),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// The routing statistics of the run; `None` where nothing was routed.

@@ -72,6 +72,15 @@ fn a_run_out_of_patience_ends_says_so_and_goes_on_to_the_same_end() {
 }
 
 #[test]
+fn a_run_that_is_unwanted_before_its_first_step_leaves_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    let (out, stop) = (root.path().join("run"), AtomicBool::new(true));
+    let ended = run::train(&recipe(&STILL), &out, Start::New, Path::new(NO_CACHE), &mut (), &stop);
+    assert!(matches!(ended, Err(mp_train::Error::Interrupted)), "{ended:?}");
+    assert!(!out.exists());
+}
+
+#[test]
 fn without_patience_every_epoch_is_done() {
     let root = tempfile::tempdir().unwrap();
     for (name, sets) in

@@ -17,7 +17,7 @@ pub struct Origin {
     pub train: Part,
     /// The images that the model is judged by.
     pub valid: Part,
-    /// The images that the whole run is judged by; the validation images where there are no others.
+    /// The images that the whole run is judged by; none where the data has no such images.
     pub test: Part,
 }
 

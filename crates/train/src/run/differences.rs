@@ -1,6 +1,6 @@
 //! What has changed between the start of a run and its continuation: what is refused, and what it means where it is not.
 
-use crate::checkpoint::{Header, Identity, Part};
+use crate::checkpoint::{Header, Identity, Origin, Part};
 use crate::corpus::Corpus;
 use crate::recipe::{Difference, ScheduleName};
 use crate::schedule::Schedule;
@@ -29,6 +29,10 @@ const RULES: &[(&str, Rule)] = &[
     ),
     // Measured once, before the first step; the checkpoint has what was chosen.
     ("train.tune_paths", Rule::Free),
+    (
+        "train.patience",
+        Rule::Said("the run ends after so many epochs without a better one; 0 means never before its last"),
+    ),
     ("train.log_every", Rule::Free),
     ("train.checkpoint_every", Rule::Free),
 ];
@@ -76,6 +80,18 @@ impl Changes {
             self.refused.push(format!("train.epochs = {was}, of which {begun} are done or begun, not {is}"));
             return;
         }
+        let (patience, done) = (asked.train.patience, header.position.epoch);
+        if is > was
+            && patience > 0
+            && let Some(best) = header.best.filter(|best| done.saturating_sub(best.epoch) >= patience)
+        {
+            self.refused.push(format!(
+                "train.patience = {patience}, which ended it after epoch {done}, as epoch {} is the best: train.epochs = {is} \
+                 adds none (set train.patience too, higher, or 0 for no such end)",
+                best.epoch
+            ));
+            return;
+        }
         let step = header.position.step;
         let rate = |recipe: &Recipe| Schedule::of(recipe, steps_per_epoch).rate(step);
         let (before, after) = (rate(stored), rate(asked));
@@ -95,8 +111,12 @@ impl Changes {
     }
 
     /// Compares what the checkpoint knows of the images to those that are there. A header of format 1 knows classes and size
-    /// only.
-    pub(super) fn of_images(header: &Header, corpus: &Corpus, recipe: &Recipe) -> Result<Self, Error> {
+    /// only. Gives what was found with it, where it was compared.
+    pub(super) fn of_images(
+        header: &Header,
+        corpus: &Corpus,
+        recipe: &Recipe,
+    ) -> Result<(Self, Option<Origin>), Error> {
         let mut changes = Self::default();
         changes.of_identity(&header.identity, &corpus.identity(recipe));
         let Some(origin) = header.origin() else {
@@ -105,9 +125,9 @@ impl Changes {
                  size were compared, nothing else"
                     .to_owned(),
             );
-            return Ok(changes);
+            return Ok((changes, None));
         };
-        let here = crate::checkpoint::Origin::of(recipe, corpus, origin.steps_per_epoch)?;
+        let here = Origin::of(recipe, corpus, origin.steps_per_epoch)?;
         let mut of_part = |name: &str, was: &Part, is: &Part| {
             let difference = if was.images != is.images {
                 format!("{} {name} images, not {}", was.images, is.images)
@@ -128,7 +148,7 @@ impl Changes {
         if (&origin.test, &here.test) != (&origin.valid, &here.valid) {
             of_part("test", &origin.test, &here.test);
         }
-        Ok(changes)
+        Ok((changes, Some(here)))
     }
 
     fn of_identity(&mut self, was: &Identity, is: &Identity) {
@@ -223,6 +243,21 @@ mod tests {
         assert!(changes(&["train.epochs=8"], &["train.epochs=4"]).refused.is_empty());
         let found = changes(&["train.epochs=8"], &["train.epochs=3"]);
         assert_eq!(found.refused, ["train.epochs = 8, of which 4 are done or begun, not 3"]);
+    }
+
+    #[test]
+    fn more_epochs_without_more_patience_are_refused() {
+        let mut header = Header::new(identity());
+        header.position = Position { epoch: 4, step_in_epoch: 0, step: 40 };
+        header.best = Some(crate::checkpoint::Best { epoch: 2, correct: 1, images: 2, loss: None });
+        let stored = recipe(&["train.epochs=10", "train.patience=2"]);
+        let compared = |asked: &[&str]| Changes::of_recipes(&stored, &recipe(asked), Some((&header, 10))).unwrap();
+        let found = compared(&["train.epochs=12", "train.patience=2"]);
+        assert!(found.refused[0].starts_with("train.patience = 2, which ended it after epoch 4"), "{found:?}");
+        for patience in ["train.patience=3", "train.patience=0"] {
+            let found = compared(&["train.epochs=12", patience]);
+            assert!(found.refused.is_empty() && found.notes.len() == 2, "{found:?}");
+        }
     }
 
     #[test]

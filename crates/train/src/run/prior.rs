@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::atomic::{self, Existing};
 use crate::checkpoint::{self, Checkpoint};
-use crate::metrics::{read_events, read_rows};
+use crate::metrics::{MetricsLog, read_events, read_rows};
 use crate::observer::Position;
 use crate::run_folder::{Lock, RunFolder};
 use crate::trained::Which;
@@ -18,15 +18,16 @@ pub(super) struct Prior {
     pub(super) lock: Lock,
     /// Where it goes on from; `None` before its first checkpoint.
     pub(super) checkpoint: Option<Checkpoint>,
-    /// Whether that is the best, to be put in the place of the last.
-    from_best: bool,
+    /// The checkpoint that was named, if one was: what was reported after it is dropped.
+    from: Option<Which>,
     /// What is worth saying.
     pub(super) notes: Vec<String>,
 }
 
 impl Prior {
     /// Finds the checkpoint to go on from: the one that `from` names, otherwise the last, if nothing shows that the run was
-    /// further. Writes nothing.
+    /// further. Of the folder it changes only the lock, and clears what a killed
+    /// process left half-written.
     ///
     /// # Errors
     /// [`Error::NotARun`], [`Error::Locked`], [`Error::SetBack`], [`Error::LastUnreadable`], [`Error::NoCheckpoint`], and
@@ -57,7 +58,7 @@ impl Prior {
                 Some(chosen)
             }
         };
-        Ok(Self { folder, lock, checkpoint, from_best: from == Some(Which::Best), notes })
+        Ok(Self { folder, lock, checkpoint, from, notes })
     }
 
     /// The recipe that the run was started with: the checkpoint's, or, where it has none, the one in the folder.
@@ -66,15 +67,28 @@ impl Prior {
         of_checkpoint.flatten().map_or_else(|| self.folder.recipe(), Ok)
     }
 
-    /// Makes the chosen checkpoint the last one, so that a kill from here on finds the run where it now stands.
+    /// Makes a checkpoint that was named the last one, and drops whatever the folder holds of later epochs. The checkpoint
+    /// comes first: after a kill in between, the same `--from` does it again, and nothing goes on with reports missing.
     pub(super) fn settle(&self) -> Result<(), Error> {
-        if !self.from_best {
-            return Ok(());
-        }
+        let (Some(from), Some(chosen)) = (self.from, &self.checkpoint) else { return Ok(()) };
+        let position = chosen.header.position;
         let checkpoints = self.folder.checkpoints();
         let best = checkpoint::best(&checkpoints);
-        let bytes = fs::read(&best).map_err(Error::io("read", &best))?;
-        atomic::write(&checkpoint::last(&checkpoints), &bytes, Existing::Replace)
+        match from {
+            Which::Best => {
+                let bytes = fs::read(&best).map_err(Error::io("read", &best))?;
+                atomic::write(&checkpoint::last(&checkpoints), &bytes, Existing::Replace)?;
+            }
+            Which::Last => {
+                let is_later = |best: Checkpoint| best.header.position.epoch > position.epoch;
+                if Checkpoint::load(&best).is_ok_and(is_later) {
+                    fs::remove_file(&best).map_err(Error::io("remove", &best))?;
+                }
+            }
+        }
+        self.folder.remove_results(dropped(&self.folder, position)?.is_some())?;
+        MetricsLog::resume(&self.folder, position)?;
+        Ok(())
     }
 }
 

@@ -281,6 +281,31 @@ fn an_earlier_checkpoint_in_the_place_of_the_last_is_not_gone_on_from_in_silence
 }
 
 #[test]
+fn a_run_killed_after_it_was_set_back_goes_on_from_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = two_epochs(folder.path());
+    let run = folder.path().join("run");
+    let (best, later) = (run.join("checkpoints/best.safetensors"), fs::read(last(folder.path())).unwrap());
+    fs::write(&best, &later).unwrap();
+    fs::write(last(folder.path()), &first).unwrap();
+
+    let mut process = resume(folder.path(), &["--from", "last", "--set", "train.epochs=9000"]).spawn().unwrap();
+    // Written once all that is dropped is gone.
+    while !fs::read_to_string(run.join("recipe.toml")).unwrap().contains("epochs = 9000") {
+        assert!(process.try_wait().unwrap().is_none(), "ended before it was killed");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    process.kill().unwrap();
+    process.wait().unwrap();
+    assert!(!run.join("summary.json").exists());
+    assert!(fs::read(&best).ok() != Some(later), "the best is of an epoch that was dropped");
+    let output = resume(folder.path(), &["--set", "train.epochs=1"]).output().unwrap();
+    let said = stderr(&output);
+    // Where it had ended a further epoch, that is what is said.
+    assert!(output.status.success() || said.contains("are done or begun, not 1"), "{said}");
+}
+
+#[test]
 fn a_damaged_checkpoint_is_refused_by_everything_that_reads_it() {
     let folder = tempfile::tempdir().unwrap();
     train_small(folder.path(), "run");

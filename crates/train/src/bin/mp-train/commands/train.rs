@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::bail;
+use mp_data::Line;
 use mp_train::recipe::{Override, Recipe};
 use mp_train::run::{self, Finished, Start};
 use mp_train::{RunFolder, Summary, interrupt, progress, report};
@@ -28,20 +29,24 @@ pub(crate) fn run(args: Train) -> anyhow::Result<ExitCode> {
     let mut progress = progress::for_standard_error();
     let finished = run::train(&recipe, &out, start, &cache, &mut *progress, &stop)?;
     drop(progress);
-    let report = report::write(&finished.folder)?;
-
-    let shown = show(&finished, &report);
+    let report = report::write(&finished.folder);
     if finished.complete {
-        shown?;
+        show(&finished)?;
+        output::text(&format!("run     {}\nreport  {}", Line(finished.folder.path()), Line(&report?)))?;
         return Ok(ExitCode::SUCCESS);
     }
-    // Only an aid, which a terminal that was closed cannot show: the run is saved all the same.
-    let folder = finished.folder.path().display();
+    // Only an aid, which a terminal that was closed cannot show: the run is saved all the same, and the exit code says by
+    // what it was stopped, whatever else could not be written.
+    let _ = show(&finished);
+    for error in finished.unwritten.iter().chain(report.as_ref().err()) {
+        let _ = writeln!(io::stderr(), "{}", Line(&error.to_string()));
+    }
+    let folder = Line(finished.folder.path());
     let _ = writeln!(io::stderr(), "saved; continue with: mp-train train --resume --out {folder}");
     Ok(ExitCode::from(interrupt::exit_code()))
 }
 
-fn show(finished: &Finished, report: &Path) -> anyhow::Result<()> {
+fn show(finished: &Finished) -> anyhow::Result<()> {
     if let Some(summary) = &finished.summary {
         output::text(&describe(summary))?;
         for (split, skipped) in [("training", &summary.skipped), ("validation", &summary.skipped_valid)] {
@@ -49,9 +54,6 @@ fn show(finished: &Finished, report: &Path) -> anyhow::Result<()> {
                 output::text(&format!("{split}: {skipped}"))?;
             }
         }
-    }
-    if finished.complete {
-        output::text(&format!("run     {}\nreport  {}", finished.folder.path().display(), report.display()))?;
     }
     Ok(())
 }
