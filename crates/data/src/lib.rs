@@ -31,7 +31,6 @@ mod dataset;
 pub mod decode;
 mod error;
 mod fetch;
-mod file;
 mod fingerprint;
 mod format;
 mod holdout;
@@ -51,6 +50,8 @@ mod statistics;
 mod subset;
 mod transform;
 mod walk;
+
+use mp_files as file;
 
 pub use dataset::{Dataset, Images};
 pub use error::{Error, Line};

@@ -3,15 +3,19 @@
 //! A file is written as a [`Draft`] beside its place, brought to the disk, and only then given its name. A process that is
 //! killed in between leaves the draft, under a name that follows from the file's own: the next draft of the same file takes
 //! its place, and [`remove_leftovers`] clears a folder of them.
+//!
+//! What is read as a file is [`open`]ed as one: a pipe or a device in its place is refused at once.
 
 mod draft;
 mod leftovers;
+mod regular;
 
 use std::io::{self, Write};
 use std::path::Path;
 
 pub use draft::Draft;
 pub use leftovers::remove_leftovers;
+pub use regular::{open, read};
 
 /// Whether a file that is already there may be replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -60,7 +60,7 @@ pub fn save_tensors(
 /// [`Error::Io`]; [`Error::Foreign`] and [`Error::Format`] for a file of another format or cut short; [`Error::Damaged`];
 /// [`Error::ElementType`].
 pub fn load_tensors(path: &Path) -> Result<TensorFile, Error> {
-    let bytes = std::fs::read(path).map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })?;
+    let bytes = mp_files::read(path).map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })?;
     if let Some(Foreign { what, advice }) = foreign::recognise(&bytes) {
         return Err(Error::Foreign { path: path.to_owned(), what, advice });
     }

@@ -167,7 +167,7 @@ mod tests {
             maybe: None,
         };
         let text = serde_json::to_string(&found).unwrap();
-        assert_eq!(text, r#"{"loss":"inf","rows":[[1.5,"-inf"],[]],"by_name":{"stage2":1e300},"maybe":null}"#);
+        assert_eq!(text, r#"{"loss":"inf","rows":[[1.5,"-inf"],[]],"by_name":{"stage2":1e+300},"maybe":null}"#);
         assert_eq!(serde_json::from_str::<Found>(&text).unwrap(), found);
     }
 

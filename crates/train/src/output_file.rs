@@ -1,12 +1,10 @@
 //! Files that a user names for what a command found: none of them replaces what is not its own.
 
-use std::ffi::{OsStr, OsString};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use mp_files::Draft;
-use tempfile::TempDir;
 
 use crate::Error;
 use crate::atomic::Existing;
@@ -120,7 +118,7 @@ impl OutputFile {
             }
             _ => (std::env::temp_dir(), self.path.file_name().unwrap_or_default().to_owned()),
         };
-        let beside = beside(&folder, &name).map_err(failed())?;
+        let beside = tempfile::Builder::new().prefix(".replacing-").tempdir_in(folder).map_err(failed())?;
         let file = beside.path().join(name);
         let made = make(&file)?;
         match &self.place {
@@ -152,17 +150,6 @@ fn into_file(place: &Path, bytes: &mut dyn io::Read, existing: Existing) -> io::
     let mut draft = Draft::beside(place)?;
     io::copy(bytes, &mut draft)?;
     draft.publish(existing)
-}
-
-/// A folder for what is to replace the file `name`. Its own name is always the same: what a killed process left there is
-/// cleared by the next.
-fn beside(folder: &Path, name: &OsStr) -> io::Result<TempDir> {
-    let own = [OsStr::new("."), name, OsStr::new(".replacing")].into_iter().collect::<OsString>();
-    match fs::remove_dir_all(folder.join(&own)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    tempfile::Builder::new().prefix(&own).rand_bytes(0).tempdir_in(folder)
 }
 
 /// The path without links; of a file that is not there yet, only its folder has to be.

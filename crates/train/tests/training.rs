@@ -20,9 +20,10 @@ const NO_CACHE: &str = "no cache: digits are built in";
 fn measured_ways_of_computing_paths_are_kept_with_the_run() {
     let root = tempfile::tempdir().unwrap();
     let (out, cache) = (root.path().join("run"), root.path().join("cache"));
-    let train = |start, epochs: &str| {
-        let recipe = recipe(&["train.tune_paths=true", epochs]);
-        run::train(&recipe, &out, start, &cache, &mut (), &AtomicBool::new(true)).unwrap()
+    let train = |start, step| {
+        let recipe = recipe(&["train.tune_paths=true", "train.epochs=1"]);
+        let stop = AtomicBool::new(false);
+        run::train(&recipe, &out, start, &cache, &mut StopAfter { step, stop: &stop }, &stop).unwrap()
     };
     let chosen = |folder: &RunFolder| {
         checkpoint::Checkpoint::load(&checkpoint::last(&folder.checkpoints()))
@@ -32,7 +33,7 @@ fn measured_ways_of_computing_paths_are_kept_with_the_run() {
             .routing
             .execution
     };
-    let begun = train(Start::New, "train.epochs=1");
+    let begun = train(Start::New, 1);
     assert!(!begun.complete);
     let folder = begun.folder.clone();
     // Until then nobody else may write the folder.
@@ -43,7 +44,7 @@ fn measured_ways_of_computing_paths_are_kept_with_the_run() {
     let text = std::fs::read_to_string(&table).unwrap();
     assert!(text.contains("separate") && text.contains("stacked"), "{text}");
     std::fs::remove_file(&table).unwrap();
-    let resumed = train(Start::Resume, "train.epochs=1");
+    let resumed = train(Start::Resume, 2);
     assert_eq!(chosen(&resumed.folder), first);
     assert!(!table.exists(), "a run that goes on measures nothing");
     assert!(folder.recipe().unwrap().model.routing.execution.is_empty());

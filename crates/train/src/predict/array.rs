@@ -1,6 +1,5 @@
 //! NumPy files of many images.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use ndarray::{ArrayView4, s};
@@ -46,7 +45,7 @@ impl Array {
             false => Err(refuse(format!("an array of shape {found:?}: {expected}"))),
         };
         // A view of the bytes, since a header could ask for more memory than there is.
-        let bytes = fs::read(path).map_err(Error::io("read", path))?;
+        let bytes = mp_files::read(path).map_err(Error::io("read", path))?;
         let (kind, images) = match ArrayView4::<f32>::view_npy(&bytes) {
             Ok(array) => {
                 let images = ensure(array.shape(), [channels, size, size])?;

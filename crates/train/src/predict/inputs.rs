@@ -1,13 +1,16 @@
 //! Where the paths of images come from, one after another: the command line, folders and lists.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::vec;
 
 use mp_data::{Ignored, PictureWalk};
 
 use crate::Error;
+
+/// No path is longer than this.
+const MOST_BYTES: u64 = 1 << 16;
 
 /// Paths of images, found as they are asked for: memory does not grow with their number.
 pub struct Inputs {
@@ -53,7 +56,13 @@ impl Inputs {
         let List { path, lines } = self.list.as_mut()?;
         loop {
             let mut line = Vec::new();
-            match lines.read_until(b'\n', &mut line) {
+            match lines.by_ref().take(MOST_BYTES + 1).read_until(b'\n', &mut line) {
+                Ok(_) if line.len() as u64 > MOST_BYTES => {
+                    let message = format!("a line of more than {MOST_BYTES} bytes: expected a path on each");
+                    let error = Error::Input { path: path.clone(), message };
+                    self.list = None;
+                    return Some(Err(error));
+                }
                 Ok(0) => {
                     self.list = None;
                     return None;

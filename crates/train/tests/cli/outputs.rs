@@ -52,7 +52,7 @@ fn a_link_stays_a_link() {
         let (file, link) = (folder.path().join("real.mpd"), folder.path().join("link.mpd"));
         fs::write(&file, "mine").unwrap();
         symlink("real.mpd", &link).unwrap();
-        assert!(refused(writer(folder.path(), each, "link.mpd", &[])).contains("is there already"));
+        assert!(refused(writer(folder.path(), each, "link.mpd", &[])).contains("there already"));
         succeed(writer(folder.path(), each, "link.mpd", &["--force"]));
         assert_eq!(fs::read_link(&link).unwrap(), Path::new("real.mpd"), "{each:?}");
         assert!(fs::metadata(&file).unwrap().len() > 100, "{each:?}");
@@ -86,10 +86,13 @@ fn devices_and_pipes_are_written_through_and_stay_what_they_are() {
 #[test]
 fn standard_output_gets_the_file_and_nothing_else() {
     let folder = folder();
-    for (each, magic) in WRITERS.iter().zip([&b""[..], b"\x89PNG", b"", b"image,label", b"\x93NUMPY"]) {
+    // A safetensors file begins with the length of its header, less than 64 KiB here, and the header.
+    let weights = |bytes: &[u8]| bytes[2..].starts_with(b"\0\0\0\0\0\0{");
+    for (each, magic) in WRITERS.iter().zip([&b""[..], b"\x89PNG", b"\x89MPD", b"image,label", b"\x93NUMPY"]) {
         let output = writer(folder.path(), each, "/dev/stdout", &[]).output().unwrap();
         assert!(output.status.success(), "{}", stderr(&output));
         assert!(output.stdout.starts_with(magic) && output.stdout.len() > 100, "{each:?}");
+        assert_eq!(weights(&output.stdout), magic.is_empty(), "{each:?}");
         // Into a file too, which the shell has made.
         let file = fs::File::create(folder.path().join("redirected")).unwrap();
         assert!(
@@ -131,4 +134,27 @@ fn a_run_and_the_inputs_are_never_written_over() {
     assert!(error.contains("the input itself"), "{error}");
     let error = refused(mp_train(folder.path(), &["data", "inspect", "./d.mpd", "--sheet", "d.mpd", "--force"]));
     assert!(error.contains("the input itself"), "{error}");
+}
+
+#[test]
+fn what_is_no_file_is_not_read_as_one() {
+    let folder = folder();
+    for name in ["pipe.npy", "pipe.safetensors"] {
+        assert!(Command::new("mkfifo").arg(folder.path().join(name)).status().unwrap().success());
+    }
+    std::os::unix::fs::symlink("/dev/zero", folder.path().join("zero.npy")).unwrap();
+    let predict = |weights: &str, input: &str| {
+        refused(mp_train(folder.path(), &["predict", "--model", "base_cnn_w2", "--weights", weights, input]))
+    };
+    for (weights, input, expected) in [
+        ("w.safetensors", "pipe.npy", "cannot read pipe.npy: it is a pipe: expected a file"),
+        ("w.safetensors", "zero.npy", "cannot read zero.npy: it is a device: expected a file"),
+        ("pipe.safetensors", "a.png", "cannot read pipe.safetensors: it is a pipe: expected a file"),
+        ("/dev/zero", "a.png", "cannot read /dev/zero: it is a device: expected a file"),
+    ] {
+        let error = predict(weights, input);
+        assert!(error.contains(expected), "{error}");
+    }
+    let list = ["predict", "--model", "base_cnn_w2", "--weights", "w.safetensors", "--list", "/dev/zero"];
+    assert!(refused(mp_train(folder.path(), &list)).contains("a line of more than 65536 bytes"));
 }

@@ -6,7 +6,10 @@ use std::path::Path;
 
 /// Opens a regular file for reading. A pipe, device, socket or folder is refused at once: to open a pipe in which nobody writes
 /// would wait for ever. Links are followed.
-pub(crate) fn open(path: &Path) -> io::Result<File> {
+///
+/// # Errors
+/// The system's; [`io::ErrorKind::InvalidInput`] for what is no regular file.
+pub fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
     // Has no effect on regular files.
@@ -23,7 +26,10 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
 }
 
 /// All bytes of a regular file.
-pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
+///
+/// # Errors
+/// As [`open`].
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open(path)?.read_to_end(&mut bytes)?;
     Ok(bytes)
