@@ -4,7 +4,7 @@
 //! path 1 and the second to path 2, so the mutual information between input and route rises from 0 towards ln 2.
 
 use mp_nn::{Device, Kind, Store, Tensor};
-use mp_routing::{CrossConnection, CrossConnectionConfig, LayerStatistics, RouteAccumulator, RoutingShape, Trace};
+use mp_routing::{CrossConnection, CrossConnectionConfig, LayerStatistics, Pass, RouteAccumulator, RoutingShape};
 
 const STEPS: usize = 60;
 const LEARNING_RATE: f64 = 1.0;
@@ -19,11 +19,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("before training");
     print(&statistics(&cross, &xs, &labels)?);
     for _ in 0..STEPS {
-        let mut trace = Trace::new();
-        cross.forward(&xs, &mut trace);
+        let mut pass = Pass::train();
+        cross.forward(&xs, &mut pass);
         // The chance of the wrong target, of both sources.
         let wrong = (1_i64 - &labels).view([-1, 1, 1]).expand([-1, 2, 1], false);
-        let loss = trace.layers[0].routes.weights.gather(2, &wrong, false).mean(None);
+        let loss = pass.trace.layers[0].decision.weights.gather(2, &wrong, false).mean(None);
         loss.backward();
         let _no_grad = tch::no_grad_guard();
         for mut parameter in store.parameters() {
@@ -47,10 +47,10 @@ fn statistics(
     xs: &[Tensor],
     labels: &Tensor,
 ) -> Result<Vec<LayerStatistics>, mp_routing::Error> {
-    let mut trace = Trace::new();
-    cross.forward(xs, &mut trace);
+    let mut pass = Pass::train();
+    cross.forward(xs, &mut pass);
     let mut accumulator = RouteAccumulator::new(2);
-    accumulator.add(&trace, labels)?;
+    accumulator.add(&pass.trace, labels)?;
     accumulator.finish()
 }
 

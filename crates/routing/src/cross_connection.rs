@@ -1,27 +1,33 @@
 //! Cross-connection: sources mixed into targets, with no transform between.
 
-use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use crate::{Error, Mixer, MixerConfig, RoutingShape, Trace};
+use crate::{Error, MixerConfig, Pass, Router, RoutingShape, SharedRouter, mix};
 use mp_nn::{Meter, Params, numbers_of_one};
 
-/// A cross-connection of a layer.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+/// A cross-connection of a layer; the default is gated.
+#[derive(Clone, Debug)]
 pub struct CrossConnectionConfig {
     /// Where the weights come from.
-    pub mixer: MixerConfig,
+    pub mixer: SharedRouter,
+}
+
+impl Default for CrossConnectionConfig {
+    fn default() -> Self {
+        CrossConnectionConfig { mixer: MixerConfig::default().into() }
+    }
 }
 
 impl CrossConnectionConfig {
-    /// Takes the mixer's parameters (see [`MixerConfig::build`]) at `params`; `name` is the layer's in the trace.
+    /// Takes the mixer's parameters (see [`RouterConfig::build`](crate::RouterConfig::build)) at `params`; `name` is the
+    /// layer's in the trace.
     ///
     /// # Errors
-    /// Those of [`MixerConfig::build`].
+    /// Those of the mixer.
     pub fn build(&self, params: &Params, name: &str, shape: RoutingShape) -> Result<CrossConnection, Error> {
         Ok(CrossConnection {
             mixer: self.mixer.build(params, shape)?,
+            targets: shape.targets,
             name: name.to_owned(),
             meter: params.meter().clone(),
         })
@@ -31,22 +37,27 @@ impl CrossConnectionConfig {
 /// `Y_j = sum_i g_ij X_i`; the target path's own layer acts on `Y_j`. Tissera et al., arXiv 2006.13904.
 #[derive(Debug)]
 pub struct CrossConnection {
-    mixer: Mixer,
+    mixer: Box<dyn Router>,
+    targets: i64,
     name: String,
     meter: Meter,
 }
 
 impl CrossConnection {
-    /// S sources `[B, C, H, W]` or `[B, C]` to T targets of the same shape; the routes are appended to the trace.
+    /// S sources `[B, C, H, W]` or `[B, C]` to T targets of the same shape; the decision is appended to the trace.
     ///
     /// # Panics
     /// If the sources are not those that the layer was built for.
-    pub fn forward(&self, xs: &[Tensor], trace: &mut Trace) -> Vec<Tensor> {
-        let (ys, routes) = self.mixer.mix(xs);
+    pub fn forward(&self, xs: &[Tensor], pass: &mut Pass) -> Vec<Tensor> {
+        let size = (xs[0].size()[0], xs.len() as i64, self.targets);
+        let (ys, decision) = match pass.forced(&self.name, size) {
+            Some(decision) => (mix(xs, &decision.weights), decision),
+            None => self.mixer.mix(xs, pass),
+        };
         if !self.mixer.is_identity() {
-            self.meter.add(xs.len() as u64 * numbers_of_one(&xs[0]) * routes.size().2 as u64);
+            self.meter.add(xs.len() as u64 * numbers_of_one(&xs[0]) * decision.size().2 as u64);
         }
-        trace.push(&self.name, routes);
+        pass.trace.push(&self.name, decision);
         ys
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use crate::shape::at_least_one;
-use crate::{Error, Mixer, MixerConfig, Routes, RoutingShape, Trace, mix};
+use crate::{Decision, Error, MixerConfig, Pass, Router, RoutingShape, SharedRouter, mix};
 use mp_nn::{Device, Init, Meter, Params, Role, WeightInit, numbers_of_one};
 
 /// The order in which gates and predictions are applied; both give the same numbers from the same parameters.
@@ -22,14 +22,19 @@ pub enum Form {
     Auto,
 }
 
-/// A cross-prediction of a layer.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+/// A cross-prediction of a layer; the default is gated.
+#[derive(Clone, Debug)]
 pub struct CrossPredictionConfig {
     /// Where the weights come from.
-    pub mixer: MixerConfig,
+    pub mixer: SharedRouter,
     /// The form that runs.
     pub form: Form,
+}
+
+impl Default for CrossPredictionConfig {
+    fn default() -> Self {
+        CrossPredictionConfig { mixer: MixerConfig::default().into(), form: Form::default() }
+    }
 }
 
 /// The convolution by which one source predicts one target.
@@ -59,12 +64,12 @@ pub struct DenseShape {
 }
 
 impl CrossPredictionConfig {
-    /// Between maps. Takes the mixer's parameters (see [`MixerConfig::build`]) at `params`, and for each target `j` from 1
+    /// Between maps. Takes the mixer's parameters (see [`RouterConfig::build`](crate::RouterConfig::build)) at `params`, and for each target `j` from 1
     /// `target{j}.weight` `[C', S · C, kernel, kernel]` and, where there is one, `target{j}.bias` `[S, C']`; the slice of
     /// each source starts as a convolution of its own. `name` is the layer's in the trace.
     ///
     /// # Errors
-    /// Those of [`MixerConfig::build`]; sizes below 1 or padding below 0.
+    /// Those of [`RouterConfig::build`](crate::RouterConfig::build); sizes below 1 or padding below 0.
     pub fn build(
         &self,
         params: &Params,
@@ -94,7 +99,7 @@ impl CrossPredictionConfig {
     /// Between dense layers: as [`CrossPredictionConfig::build`], with `target{j}.weight` `[C', S · C]`.
     ///
     /// # Errors
-    /// Those of [`MixerConfig::build`]; features below 1.
+    /// Those of [`RouterConfig::build`](crate::RouterConfig::build); features below 1.
     pub fn build_dense(
         &self,
         params: &Params,
@@ -157,7 +162,7 @@ impl CrossPredictionConfig {
 /// arXiv 2107.02450.
 #[derive(Debug)]
 pub struct CrossPrediction {
-    mixer: Mixer,
+    mixer: Box<dyn Router>,
     targets: Vec<Target>,
     step: Step,
     form: Form,
@@ -190,19 +195,20 @@ impl Step {
 }
 
 impl CrossPrediction {
-    /// S sources `[B, C, H, W]` to T targets `[B, C', H', W']`, or `[B, C]` to `[B, C']`, and the routes, by which a
-    /// residual shortcut can be mixed with the same weights. The routes are also appended to the trace.
+    /// S sources `[B, C, H, W]` to T targets `[B, C', H', W']`, or `[B, C]` to `[B, C']`, and the decision, by which a
+    /// residual shortcut can be mixed with the same weights. The decision is also appended to the trace.
     ///
     /// # Panics
     /// If the sources are not those that the layer was built for.
-    pub fn forward(&self, xs: &[Tensor], trace: &mut Trace) -> (Vec<Tensor>, Routes) {
-        let routes = self.mixer.routes(xs);
-        trace.push(&self.name, routes.shallow_clone());
+    pub fn forward(&self, xs: &[Tensor], pass: &mut Pass) -> (Vec<Tensor>, Decision) {
+        let size = (xs[0].size()[0], xs.len() as i64, self.targets.len() as i64);
+        let decision = pass.forced(&self.name, size).unwrap_or_else(|| self.mixer.route(xs, pass));
+        pass.trace.push(&self.name, decision.shallow_clone());
         let ys = match self.form {
-            Form::Direct => self.direct(xs, &routes.weights),
-            Form::Gated | Form::Auto => self.gated(xs, &routes.weights),
+            Form::Direct => self.direct(xs, &decision.weights),
+            Form::Gated | Form::Auto => self.gated(xs, &decision.weights),
         };
-        (ys, routes)
+        (ys, decision)
     }
 
     /// The form that runs: [`Form::Direct`] or [`Form::Gated`].

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use crate::normalisation::at_least_float;
-use crate::{CrossConnection, CrossConnectionConfig, Error, MixerConfig, RoutingShape, Trace};
+use crate::{CrossConnection, CrossConnectionConfig, Error, Pass, RoutingShape, SharedRouter};
 use mp_nn::Params;
 
 /// How one tensor becomes the inputs of T paths.
@@ -23,10 +23,10 @@ impl Split {
     /// weights of one source are no weights: the split is then plain.
     ///
     /// # Errors
-    /// Those of [`MixerConfig::build`].
+    /// Those of [`RouterConfig::build`](crate::RouterConfig::build).
     pub fn build(
         self,
-        mixer: &MixerConfig,
+        mixer: &SharedRouter,
         params: &Params,
         name: &str,
         targets: i64,
@@ -34,7 +34,7 @@ impl Split {
     ) -> Result<OneToMany, Error> {
         let shape = RoutingShape { sources: 1, targets, channels };
         shape.check(name)?;
-        let gated = self == Split::Gated && *mixer != MixerConfig::Identity;
+        let gated = self == Split::Gated && !mixer.is_identity();
         let connection =
             if gated { Some(CrossConnectionConfig { mixer: mixer.clone() }.build(params, name, shape)?) } else { None };
         Ok(OneToMany { connection, targets })
@@ -49,10 +49,10 @@ pub struct OneToMany {
 }
 
 impl OneToMany {
-    /// `[B, C, H, W]` or `[B, C]` to T tensors of the same shape; a gated split appends its routes to the trace.
-    pub fn forward(&self, x: &Tensor, trace: &mut Trace) -> Vec<Tensor> {
+    /// `[B, C, H, W]` or `[B, C]` to T tensors of the same shape; a gated split appends its decision to the trace.
+    pub fn forward(&self, x: &Tensor, pass: &mut Pass) -> Vec<Tensor> {
         match &self.connection {
-            Some(connection) => connection.forward(&[x.shallow_clone()], trace),
+            Some(connection) => connection.forward(&[x.shallow_clone()], pass),
             None => (0..self.targets).map(|_| x.shallow_clone()).collect(),
         }
     }
@@ -87,6 +87,7 @@ impl Merge {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::MixerConfig;
     use mp_nn::{Device, Kind, Store};
 
     fn logits(values: &[f64]) -> Tensor {
@@ -124,18 +125,18 @@ mod tests {
     #[test]
     fn a_plain_split_routes_nothing_and_a_gated_one_does() {
         let x = Tensor::randn([2, 4, 3, 3], (Kind::Float, Device::Cpu));
-        let split = |split: Split, mixer: &MixerConfig| {
+        let split = |split: Split, mixer: MixerConfig| {
             let store = Store::new(Device::Cpu, 0);
-            let mut trace = Trace::new();
-            let ys = split.build(mixer, &store.root(), "split", 3, 4).unwrap().forward(&x, &mut trace);
-            (ys, trace)
+            let mut pass = Pass::eval();
+            let ys = split.build(&mixer.into(), &store.root(), "split", 3, 4).unwrap().forward(&x, &mut pass);
+            (ys, pass.trace)
         };
         for (way, mixer) in [(Split::Plain, MixerConfig::default()), (Split::Gated, MixerConfig::Identity)] {
-            let (ys, trace) = split(way, &mixer);
+            let (ys, trace) = split(way, mixer);
             assert!(trace.is_empty() && ys.len() == 3 && ys.iter().all(|y| y.equal(&x)));
         }
-        let (ys, trace) = split(Split::Gated, &MixerConfig::default());
-        assert_eq!(trace.layers[0].routes.weights.size(), [2, 1, 3]);
+        let (ys, trace) = split(Split::Gated, MixerConfig::default());
+        assert_eq!(trace.layers[0].decision.weights.size(), [2, 1, 3]);
         // A softmax shares the source out: the targets add up to it.
         let sum = ys.iter().sum::<Tensor>();
         assert!(sum.allclose(&x, 1e-5, 1e-6, false));

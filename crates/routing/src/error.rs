@@ -25,6 +25,12 @@ pub enum Error {
         /// The layer.
         layer: String,
     },
+    /// Routes that were to be forced are not those of this network or this batch.
+    #[error("the forced routes do not fit: {problem}")]
+    Forced {
+        /// Where they part.
+        problem: String,
+    },
     /// A batch's trace is not that of the same model as the batches before it.
     #[error(
         "routing statistics began with the layers {expected}, and this trace has {found}: use one accumulator a model"

@@ -2,20 +2,20 @@
 //! path's features flows into each path of the next layer. No layers of features: those are built on top of this.
 //!
 //! The principal types are [`CrossConnection`] and [`CrossPrediction`], which route S source tensors into T target
-//! tensors, and [`Trace`], which holds the weights that they chose. Their weights come from a [`Mixer`]: the [`Gate`], or
-//! one of its controls (learned, uniform, identity). [`losses`] and [`statistics`] are functions of a trace.
+//! tensors, and [`Trace`], which holds the weights that they chose. Their weights come from a [`Router`]: the [`Gate`], one
+//! of its controls (learned, uniform, identity; see [`MixerConfig`]), or one of your own. [`losses`] and [`statistics`] are functions of a trace.
 //!
 //! ```
 //! use mp_nn::{Device, Kind, Store, Tensor};
-//! use mp_routing::{CrossConnectionConfig, RoutingShape, Trace};
+//! use mp_routing::{CrossConnectionConfig, Pass, RoutingShape};
 //!
 //! let store = Store::new(Device::Cpu, 0);
 //! let cross = CrossConnectionConfig::default().build(&store.root(), "stage2", RoutingShape::square(2, 16))?;
 //! let xs = [0, 1].map(|_| Tensor::randn([4, 16, 8, 8], (Kind::Float, Device::Cpu)));
-//! let mut trace = Trace::new();
-//! let ys = cross.forward(&xs, &mut trace);
+//! let mut pass = Pass::eval();
+//! let ys = cross.forward(&xs, &mut pass);
 //! assert_eq!((ys.len(), ys[0].size()), (2, vec![4, 16, 8, 8]));
-//! assert_eq!(trace.layers[0].routes.weights.size(), [4, 2, 2]);
+//! assert_eq!(pass.trace.layers[0].decision.weights.size(), [4, 2, 2]);
 //! # Ok::<(), mp_routing::Error>(())
 //! ```
 //!
@@ -25,28 +25,32 @@
 
 mod cross_connection;
 mod cross_prediction;
+mod decision;
 mod ends;
 mod error;
 pub mod figure;
-mod gate;
 pub mod losses;
 mod mix;
-mod mixer;
+mod mixers;
 mod normalisation;
+mod pass;
+mod router;
 mod shape;
 pub mod statistics;
 mod trace;
 
 pub use cross_connection::{CrossConnection, CrossConnectionConfig};
 pub use cross_prediction::{ConvShape, CrossPrediction, CrossPredictionConfig, DenseShape, Form};
+pub use decision::Decision;
 pub use ends::{Merge, OneToMany, Split};
 pub use error::Error;
 pub use figure::Figure;
-pub use gate::{Gate, GateConfig};
 pub use losses::{RoutingLossConfig, TargetRate};
 pub use mix::mix;
-pub use mixer::{LearnedConfig, Mixer, MixerConfig};
+pub use mixers::{Gate, GateConfig, LearnedConfig, MixerConfig};
 pub use normalisation::Normalisation;
+pub use pass::Pass;
+pub use router::{Router, RouterConfig, SharedRouter};
 pub use shape::{MAX_PATHS, RoutingShape};
 pub use statistics::{LayerStatistics, RouteAccumulator};
-pub use trace::{Routes, Trace, TracedLayer};
+pub use trace::{Trace, TracedLayer};

@@ -52,7 +52,7 @@ pub fn load(trace: &Trace, sigma: f64) -> Result<Tensor, Error> {
 pub fn balance(trace: &Trace) -> Result<Tensor, Error> {
     over_layers(trace, "balance loss", |layer| {
         let mut shares = weights(layer);
-        if layer.routes.normalisation == Normalisation::Sigmoid {
+        if layer.decision.normalisation == Normalisation::Sigmoid {
             shares = &shares / shares.sum_dim_intlist([2_i64].as_slice(), true, None);
         }
         let choices = shares.size()[2];
@@ -81,7 +81,7 @@ pub fn z_loss(trace: &Trace) -> Result<Tensor, Error> {
 /// [`Error::EmptyTrace`].
 pub fn entropy(trace: &Trace) -> Result<Tensor, Error> {
     over_layers(trace, "entropy loss", |layer| {
-        Ok(entropies(&weights(layer), layer.routes.normalisation).mean_dim([0_i64].as_slice(), false, None))
+        Ok(entropies(&weights(layer), layer.decision.normalisation).mean_dim([0_i64].as_slice(), false, None))
     })
 }
 
@@ -242,14 +242,14 @@ fn over_layers(
 
 /// `[B, R, E]`, in float32 at least.
 fn weights(layer: &TracedLayer) -> Tensor {
-    layer.routes.normalisation.routers(&at_least_float(&layer.routes.weights))
+    layer.decision.normalisation.routers(&at_least_float(&layer.decision.weights))
 }
 
 /// `[B, R, E]`, in float32 at least.
 fn logits(layer: &TracedLayer, loss: &'static str) -> Result<Tensor, Error> {
-    let logits = layer.routes.logits.as_ref();
+    let logits = layer.decision.logits.as_ref();
     let logits = logits.ok_or_else(|| Error::NoLogits { loss, layer: layer.name.clone() })?;
-    Ok(layer.routes.normalisation.routers(&at_least_float(logits)))
+    Ok(layer.decision.normalisation.routers(&at_least_float(logits)))
 }
 
 fn sum_over_batch(x: &Tensor) -> Tensor {

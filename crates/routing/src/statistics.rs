@@ -80,11 +80,11 @@ impl RouteAccumulator {
     pub fn add(&mut self, trace: &Trace, labels: &Tensor) -> Result<(), Error> {
         let _no_grad = tch::no_grad_guard();
         let first = trace.layers.first().ok_or(Error::EmptyTrace { quantity: "routing statistics" })?;
-        let (samples, ..) = first.routes.size();
+        let (samples, ..) = first.decision.size();
         if labels.size() != [samples] {
             return Err(Error::LabelShape { samples, found: labels.size() });
         }
-        let device = first.routes.weights.device();
+        let device = first.decision.weights.device();
         if self.layers.is_empty() {
             self.layers = trace.layers.iter().map(|layer| LayerSums::new(layer, self.classes)).collect();
         }
@@ -127,10 +127,10 @@ impl RouteAccumulator {
 
 impl LayerSums {
     fn new(layer: &TracedLayer, classes: usize) -> Self {
-        let (_, sources, targets) = layer.routes.size();
-        let normalisation = layer.routes.normalisation;
+        let (_, sources, targets) = layer.decision.size();
+        let normalisation = layer.decision.normalisation;
         let routers = if normalisation == Normalisation::Sources { targets } else { sources };
-        let options = (Kind::Double, layer.routes.weights.device());
+        let options = (Kind::Double, layer.decision.weights.device());
         LayerSums {
             name: layer.name.clone(),
             sources,
@@ -147,7 +147,7 @@ impl LayerSums {
     }
 
     fn add(&mut self, layer: &TracedLayer, of_class: &Tensor) {
-        let g = layer.routes.weights.to_kind(Kind::Double);
+        let g = layer.decision.weights.to_kind(Kind::Double);
         let over_batch = [0_i64];
         self.weights += g.sum_dim_intlist(over_batch.as_slice(), false, None);
         self.by_class += of_class.matmul(&g.reshape([-1, self.sources * self.targets]));
@@ -190,7 +190,7 @@ impl LayerSums {
 }
 
 fn describe(layer: &TracedLayer) -> String {
-    let (_, sources, targets) = layer.routes.size();
+    let (_, sources, targets) = layer.decision.size();
     format!("`{}` {sources}x{targets}", layer.name)
 }
 

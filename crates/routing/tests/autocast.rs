@@ -3,7 +3,7 @@
 use mp_native::Autocast;
 use mp_nn::{Device, Kind, Store, Tensor, WeightInit};
 use mp_routing::{
-    ConvShape, CrossConnectionConfig, CrossPredictionConfig, Form, RoutingLossConfig, RoutingShape, Trace,
+    ConvShape, CrossConnectionConfig, CrossPredictionConfig, Form, Pass, RoutingLossConfig, RoutingShape,
 };
 
 fn maps(kind: Kind) -> [Tensor; 2] {
@@ -27,25 +27,25 @@ fn a_cross_connection_keeps_the_kind_of_the_maps_and_routes_in_float32() {
     let cross = CrossConnectionConfig::default().build(&store.root(), "cross", RoutingShape::square(2, 8)).unwrap();
     let losses = RoutingLossConfig { importance: 1.0, load: 1.0, balance: 1.0, z_loss: 1.0, ..Default::default() };
     let xs = maps(Kind::BFloat16);
-    let mut trace = Trace::new();
+    let mut pass = Pass::train();
     let objective = {
         let _bf16 = Autocast::bf16_cpu();
-        let ys = cross.forward(&xs, &mut trace);
+        let ys = cross.forward(&xs, &mut pass);
         assert!(ys.iter().all(|y| y.kind() == Kind::BFloat16));
-        let total = losses.total(&trace).unwrap().unwrap();
+        let total = losses.total(&pass.trace).unwrap().unwrap();
         assert_eq!(total.kind(), Kind::Float);
         ys.iter().map(|y| y.square().sum(Kind::Float)).sum::<Tensor>() + total
     };
-    let routes = &trace.layers[0].routes;
+    let routes = &pass.trace.layers[0].decision;
     assert_eq!((routes.weights.kind(), routes.logits.as_ref().unwrap().kind()), (Kind::Float, Kind::Float));
     objective.backward();
     assert_trained(&store);
 
     let exact: Vec<Tensor> = xs.iter().map(|x| x.to_kind(Kind::Float)).collect();
-    let mut float = Trace::new();
+    let mut float = Pass::train();
     cross.forward(&exact, &mut float);
     // The products of the gate have 8 bits.
-    assert!(routes.weights.allclose(&float.layers[0].routes.weights, 0.0, 0.02, false));
+    assert!(routes.weights.allclose(&float.trace.layers[0].decision.weights, 0.0, 0.02, false));
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn both_forms_of_cross_prediction_run_in_bfloat16() {
             let cross = config.build(&store.root(), "cross", RoutingShape::square(2, 8), conv).unwrap();
             let objective = {
                 let _bf16 = Autocast::bf16_cpu();
-                let (ys, routes) = cross.forward(&maps(kind), &mut Trace::new());
+                let (ys, routes) = cross.forward(&maps(kind), &mut Pass::train());
                 assert_eq!(routes.weights.kind(), Kind::Float);
                 assert!(ys.iter().all(|y| y.kind() == Kind::BFloat16), "{form:?} of {kind:?}");
                 ys.iter().map(|y| y.square().sum(Kind::Float)).sum::<Tensor>()

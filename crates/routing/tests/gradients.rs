@@ -2,7 +2,7 @@
 
 use mp_nn::{Device, Kind, Store, Tensor};
 use mp_routing::{
-    CrossConnectionConfig, GateConfig, MixerConfig, Normalisation, RoutingLossConfig, RoutingShape, TargetRate, Trace,
+    CrossConnectionConfig, GateConfig, MixerConfig, Normalisation, Pass, RoutingLossConfig, RoutingShape, TargetRate,
 };
 
 /// Each number of `tensor` moved up and down by a step: `(f(x + h) - f(x - h)) / 2h`.
@@ -29,7 +29,7 @@ fn check(normalisation: Normalisation) {
     let store = Store::with_kind(Device::Cpu, Kind::Double, 3);
     let mixer = MixerConfig::Gate(GateConfig { hidden: 3, temperature: 0.7, normalisation });
     let shape = RoutingShape { sources: 2, targets: 3, channels: 2 };
-    let cross = CrossConnectionConfig { mixer }.build(&store.root(), "cross", shape).unwrap();
+    let cross = CrossConnectionConfig { mixer: mixer.into() }.build(&store.root(), "cross", shape).unwrap();
     let waves = (Tensor::arange(2 * 2 * 2 * 4, (Kind::Double, Device::Cpu)) * 1.7).sin();
     let xs: Vec<Tensor> =
         waves.view([2, 2, 2, 2, 2]).unbind(0).iter().map(|x| x.copy().set_requires_grad(true)).collect();
@@ -43,10 +43,10 @@ fn check(normalisation: Normalisation) {
         ..Default::default()
     };
     let objective = || {
-        let mut trace = Trace::new();
-        let ys = cross.forward(&xs, &mut trace);
+        let mut pass = Pass::train();
+        let ys = cross.forward(&xs, &mut pass);
         let features: Tensor = ys.iter().enumerate().map(|(j, y)| (y * (j as f64 + 1.0)).square().sum(None)).sum();
-        features + losses.total(&trace).unwrap().unwrap()
+        features + losses.total(&pass.trace).unwrap().unwrap()
     };
     objective().backward();
     let parameters = store.parameters().into_iter().map(|entry| (entry.name, entry.tensor));

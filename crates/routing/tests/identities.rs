@@ -3,7 +3,7 @@
 use mp_nn::{Device, Kind, Store, Tensor, WeightInit};
 use mp_routing::{
     ConvShape, CrossConnectionConfig, CrossPrediction, CrossPredictionConfig, DenseShape, Form, GateConfig,
-    MixerConfig, Normalisation, RoutingShape, Trace,
+    MixerConfig, Normalisation, Pass, RoutingShape,
 };
 use proptest::prelude::*;
 
@@ -51,27 +51,28 @@ fn prediction(store: &Store, form: Form, shape: RoutingShape, conv: ConvShape) -
 fn one_path_is_the_plain_layer() {
     let xs = maps(1, 3, 1);
     let shape = RoutingShape::square(1, 3);
-    let mut trace = Trace::new();
+    let mut pass = Pass::train();
     let cross = CrossConnectionConfig::default().build(&store(0).root(), "cross", shape).unwrap();
-    assert!(cross.forward(&xs, &mut trace)[0].equal(&xs[0]));
+    assert!(cross.forward(&xs, &mut pass)[0].equal(&xs[0]));
 
     for form in [Form::Direct, Form::Gated] {
         let store = store(0);
-        let (ys, _) = prediction(&store, form, shape, conv(4, 2, true)).forward(&xs, &mut trace);
+        let (ys, _) = prediction(&store, form, shape, conv(4, 2, true)).forward(&xs, &mut pass);
         let (weight, bias) = (parameter(&store, "target1.weight"), parameter(&store, "target1.bias"));
         let plain = xs[0].conv2d(&weight, Some(&bias.get(0)), [2, 2], [1, 1], [1, 1], 1);
         assert!(close(&ys[0], &plain), "{form:?}");
     }
-    assert!(trace.layers.iter().all(|layer| layer.routes.weights.equal(&layer.routes.weights.ones_like())));
+    assert!(pass.trace.layers.iter().all(|layer| layer.decision.weights.equal(&layer.decision.weights.ones_like())));
 }
 
 #[test]
 fn uniform_weights_give_the_mean() {
     let xs = maps(3, 2, 2);
     let shape = RoutingShape { sources: 3, targets: 2, channels: 2 };
-    let cross = CrossConnectionConfig { mixer: MixerConfig::Uniform }.build(&store(0).root(), "cross", shape).unwrap();
+    let cross =
+        CrossConnectionConfig { mixer: MixerConfig::Uniform.into() }.build(&store(0).root(), "cross", shape).unwrap();
     let mean = Tensor::stack(&xs, 0).mean_dim([0_i64].as_slice(), false, None);
-    for y in cross.forward(&xs, &mut Trace::new()) {
+    for y in cross.forward(&xs, &mut Pass::train()) {
         assert!(close(&y, &mean));
     }
 }
@@ -80,18 +81,19 @@ fn uniform_weights_give_the_mean() {
 fn identity_weights_give_independent_paths() {
     let xs = maps(3, 2, 3);
     let shape = RoutingShape::square(3, 2);
-    let mut trace = Trace::new();
-    let cross = CrossConnectionConfig { mixer: MixerConfig::Identity }.build(&store(0).root(), "cross", shape).unwrap();
-    let ys = cross.forward(&xs, &mut trace);
+    let mut pass = Pass::train();
+    let cross =
+        CrossConnectionConfig { mixer: MixerConfig::Identity.into() }.build(&store(0).root(), "cross", shape).unwrap();
+    let ys = cross.forward(&xs, &mut pass);
     assert!(ys.iter().zip(&xs).all(|(y, x)| y.equal(x)));
     // The shortcut past the arithmetic is what the arithmetic would have given.
-    assert!(all_close(&ys, &mp_routing::mix(&xs, &trace.layers[0].routes.weights)));
+    assert!(all_close(&ys, &mp_routing::mix(&xs, &pass.trace.layers[0].decision.weights)));
 
     for form in [Form::Direct, Form::Gated] {
         let store = store(0);
-        let config = CrossPredictionConfig { mixer: MixerConfig::Identity, form };
+        let config = CrossPredictionConfig { mixer: MixerConfig::Identity.into(), form };
         let cross = config.build(&store.root(), "cross", shape, conv(4, 1, false)).unwrap();
-        let (ys, _) = cross.forward(&xs, &mut trace);
+        let (ys, _) = cross.forward(&xs, &mut pass);
         for (j, y) in ys.iter().enumerate() {
             let own = parameter(&store, &format!("target{}.weight", j + 1)).narrow(1, 2 * j as i64, 2);
             assert!(close(y, &xs[j].conv2d(&own, None::<Tensor>, [1, 1], [1, 1], [1, 1], 1)), "{form:?}");
@@ -117,8 +119,8 @@ fn permuting_the_paths_permutes_the_outputs() {
         let value = if entry.name.ends_with('2') { by_source.index_select(1, &index) } else { by_source };
         entry.tensor.copy_(&value);
     }
-    let ys = first.forward(&xs, &mut Trace::new());
-    let permuted_ys = second.forward(&permuted_xs, &mut Trace::new());
+    let ys = first.forward(&xs, &mut Pass::train());
+    let permuted_ys = second.forward(&permuted_xs, &mut Pass::train());
     let expected: Vec<Tensor> = order.iter().map(|&j| ys[j as usize].shallow_clone()).collect();
     assert!(all_close(&permuted_ys, &expected));
 }
@@ -134,8 +136,8 @@ fn dense_predictions_are_convolutions_of_single_pixels() {
         let dense = config.build_dense(&dense_store.root(), "cross", shape, DenseShape { out_features: 5, bias: true });
         let pixel = ConvShape { kernel: 1, padding: 0, ..conv(5, 1, true) };
         let maps = config.build(&map_store.root(), "cross", shape, pixel);
-        let (ys, _) = dense.unwrap().forward(&dense_xs, &mut Trace::new());
-        let (expected, _) = maps.unwrap().forward(&map_xs, &mut Trace::new());
+        let (ys, _) = dense.unwrap().forward(&dense_xs, &mut Pass::train());
+        let (expected, _) = maps.unwrap().forward(&map_xs, &mut Pass::train());
         let expected: Vec<Tensor> = expected.iter().map(|y| y.view([3, 5])).collect();
         assert!(all_close(&ys, &expected), "{form:?}");
     }
@@ -151,7 +153,7 @@ fn cross_prediction_reports_its_multiply_adds() {
     let counted = |form, bias| {
         let store = store(0);
         let cross = prediction(&store, form, shape, conv(4, 2, bias));
-        store.meter().measure(|| cross.forward(&xs, &mut Trace::new())).1
+        store.meter().measure(|| cross.forward(&xs, &mut Pass::train())).1
     };
     assert_eq!(counted(Form::Direct, true), 5_832 + 216 + 192);
     assert_eq!(counted(Form::Gated, false), 5_832 + 450 + 192);
@@ -170,7 +172,7 @@ fn cross_connection_reports_its_multiply_adds() {
     let shape = RoutingShape { sources: 2, targets: 3, channels: 3 };
     let store = store(0);
     let cross = CrossConnectionConfig::default().build(&store.root(), "cross", shape).unwrap();
-    assert_eq!(store.meter().measure(|| cross.forward(&maps(2, 3, 8), &mut Trace::new())).1, 450 + 192);
+    assert_eq!(store.meter().measure(|| cross.forward(&maps(2, 3, 8), &mut Pass::train())).1, 450 + 192);
 }
 
 #[test]
@@ -224,7 +226,7 @@ proptest! {
             let cross = prediction(&store, form, shape, conv(out, stride, bias));
             let xs: Vec<Tensor> =
                 maps(sources, channels, seed as i64).into_iter().map(|x| x.detach().set_requires_grad(true)).collect();
-            let (ys, _) = cross.forward(&xs, &mut Trace::new());
+            let (ys, _) = cross.forward(&xs, &mut Pass::train());
             // Squares, so that the gradient differs from number to number.
             ys.iter().map(|y| y.square().sum(Kind::Double)).sum::<Tensor>().backward();
             let parameters = store.parameters().into_iter().map(|entry| entry.tensor);

@@ -1,7 +1,7 @@
 //! Every loss against numbers worked by hand.
 
 use super::*;
-use crate::Routes;
+use crate::Decision;
 
 const ALL: [&str; 6] = ["importance loss", "load loss", "balance loss", "z-loss", "entropy loss", "target-rate loss"];
 
@@ -18,8 +18,8 @@ fn loss(name: &str, trace: &Trace) -> Result<Tensor, Error> {
 
 fn push(trace: &mut Trace, size: [i64; 3], weights: &[f64], logits: Option<&[f64]>, normalisation: Normalisation) {
     let tensor = |numbers: &[f64]| Tensor::from_slice(numbers).view(size).set_requires_grad(true);
-    let routes = Routes { weights: tensor(weights), logits: logits.map(tensor), normalisation };
-    trace.push(&format!("layer{}", trace.layers.len() + 1), routes);
+    let decision = Decision::soft(tensor(weights), logits.map(tensor), normalisation);
+    trace.push(&format!("layer{}", trace.layers.len() + 1), decision);
 }
 
 /// A trace of one layer with the given weights `[B, S, T]`.
@@ -98,7 +98,7 @@ fn load_of_a_batch_that_wins_evenly_is_zero() {
 fn load_pushes_the_winner_down() {
     let trace = of_logits([1, 1, 2], &[1.0, 0.0]);
     load(&trace, 1.0).unwrap().backward();
-    let gradient = gradient(trace.layers[0].routes.logits.as_ref().unwrap());
+    let gradient = gradient(trace.layers[0].decision.logits.as_ref().unwrap());
     // With p = Φ(m), m = a_1 - a_2: CV² = 4 (p - 1/2)², derivative 8 (p - 1/2) φ(1) = 8 · 0.3413447461 · 0.2419707245.
     assert!((gradient[0] - 0.660766).abs() < 1e-5 && (gradient[1] + 0.660766).abs() < 1e-5, "{gradient:?}");
 }
@@ -109,7 +109,7 @@ fn load_of_a_single_choice_is_zero_with_a_finite_gradient() {
     let loss = load(&trace, 1.0).unwrap();
     loss.backward();
     assert_eq!(loss.double_value(&[]), 0.0);
-    assert_eq!(gradient(trace.layers[0].routes.logits.as_ref().unwrap()), [0.0; 4]);
+    assert_eq!(gradient(trace.layers[0].decision.logits.as_ref().unwrap()), [0.0; 4]);
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn balance_is_the_product_of_use_and_share() {
     loss.backward();
     assert_close(Ok(loss), 1.15);
     // f has no gradient: T f_j / B = 2 · (3/4, 1/4) / 4.
-    assert_eq!(gradient(&trace.layers[0].routes.weights)[..2], [0.375, 0.125]);
+    assert_eq!(gradient(&trace.layers[0].decision.weights)[..2], [0.375, 0.125]);
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn entropy_is_the_mean_over_samples() {
 fn entropy_has_a_finite_gradient_at_closed_gates() {
     let trace = of_weights([1, 1, 2], &[1.0, 0.0], Normalisation::Targets);
     entropy(&trace).unwrap().backward();
-    assert!(gradient(&trace.layers[0].routes.weights).iter().all(|g| g.is_finite()));
+    assert!(gradient(&trace.layers[0].decision.weights).iter().all(|g| g.is_finite()));
 }
 
 #[test]
@@ -171,9 +171,9 @@ fn target_rate_is_the_squared_distance_of_the_means() {
 #[test]
 fn half_precision_routes_are_read_in_float32() {
     let mut trace = of_logits([1, 1, 2], &[1.0, 0.0]);
-    let routes = &mut trace.layers[0].routes;
-    routes.weights = routes.weights.to_kind(Kind::BFloat16);
-    routes.logits = routes.logits.as_ref().map(|a| a.to_kind(Kind::BFloat16));
+    let decision = &mut trace.layers[0].decision;
+    decision.weights = decision.weights.to_kind(Kind::BFloat16);
+    decision.logits = decision.logits.as_ref().map(|a| a.to_kind(Kind::BFloat16));
     for name in ALL {
         assert_eq!(loss(name, &trace).unwrap().kind(), Kind::Float, "{name}");
     }

@@ -1,7 +1,7 @@
 //! Statistics against numbers worked by hand.
 
 use super::*;
-use crate::Routes;
+use crate::Decision;
 
 /// Entropy of (1/4, 3/4): 0.25 ln 4 + 0.75 ln (4/3).
 const QUARTER: f64 = 0.5623351446188083;
@@ -9,7 +9,7 @@ const LN_2: f64 = std::f64::consts::LN_2;
 
 fn trace(size: [i64; 3], weights: &[f64], normalisation: Normalisation) -> Trace {
     let mut trace = Trace::new();
-    trace.push("stage2", Routes { weights: Tensor::from_slice(weights).view(size), logits: None, normalisation });
+    trace.push("stage2", Decision::soft(Tensor::from_slice(weights).view(size), None, normalisation));
     trace
 }
 

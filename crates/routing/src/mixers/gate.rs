@@ -5,7 +5,7 @@ use tch::{Kind, Tensor};
 
 use crate::normalisation::at_least_float;
 use crate::shape::{above_zero, at_least_one};
-use crate::{Error, Normalisation, Routes, RoutingShape, mix};
+use crate::{Decision, Error, Normalisation, Pass, Router, RoutingShape, mix};
 use mp_native::{GateLayers, GateNormalisation};
 use mp_nn::{Init, Meter, Params, Role};
 
@@ -68,45 +68,46 @@ pub struct Gate {
     meter: Meter,
 }
 
+impl Router for Gate {
+    fn route(&self, xs: &[Tensor], _pass: &mut Pass) -> Decision {
+        self.forward(xs)
+    }
+
+    fn mix(&self, xs: &[Tensor], _pass: &mut Pass) -> (Vec<Tensor>, Decision) {
+        let layers = self.layers();
+        if !mp_native::can_route(xs, &layers) {
+            let decision = self.forward(xs);
+            return (mix(xs, &decision.weights), decision);
+        }
+        self.meter.add((self.weight1.numel() + self.weight2.numel()) as u64);
+        // Only sources that the gate was not built for are refused here: falling back would hide a fault of the caller.
+        let (ys, gated) = mp_native::route(xs, layers).unwrap_or_else(|error| panic!("{error}"));
+        (ys, self.decision(gated.weights, gated.logits))
+    }
+}
+
 impl Gate {
-    /// Routes of S sources `[B, C, H, W]` or `[B, C]`.
+    /// The decision for S sources `[B, C, H, W]` or `[B, C]`.
     ///
     /// # Panics
     /// If the sources are not as many, or not of the channels, that the gate was built for.
-    pub fn forward(&self, xs: &[Tensor]) -> Routes {
+    pub fn forward(&self, xs: &[Tensor]) -> Decision {
         self.meter.add((self.weight1.numel() + self.weight2.numel()) as u64);
         let layers = self.layers();
         if mp_native::can_route(xs, &layers) {
             let gated = mp_native::gate(xs, layers).unwrap_or_else(|error| panic!("{error}"));
-            return self.routes(gated.weights, gated.logits);
+            return self.decision(gated.weights, gated.logits);
         }
         let pooled: Vec<Tensor> = xs.iter().map(pool).collect();
         let hidden = stacked_linear(&Tensor::stack(&pooled, 0), &self.weight1, &self.bias1).relu();
         // [S, B, T], of half precision under autocast.
         let logits = at_least_float(&stacked_linear(&hidden, &self.weight2, &self.bias2));
         let logits = logits.transpose(0, 1) / self.temperature;
-        self.routes(self.normalisation.apply(&logits), logits)
+        self.decision(self.normalisation.apply(&logits), logits)
     }
 
-    /// Routes of S sources and the T targets that they make, `Y_j = sum_i g_ij X_i`: on the CPU in one pass over the
-    /// sources, gates included.
-    ///
-    /// # Panics
-    /// As [`Gate::forward`].
-    pub fn mix(&self, xs: &[Tensor]) -> (Vec<Tensor>, Routes) {
-        let layers = self.layers();
-        if !mp_native::can_route(xs, &layers) {
-            let routes = self.forward(xs);
-            return (mix(xs, &routes.weights), routes);
-        }
-        self.meter.add((self.weight1.numel() + self.weight2.numel()) as u64);
-        // Only sources that the gate was not built for are refused here: falling back would hide a fault of the caller.
-        let (ys, gated) = mp_native::route(xs, layers).unwrap_or_else(|error| panic!("{error}"));
-        (ys, self.routes(gated.weights, gated.logits))
-    }
-
-    fn routes(&self, weights: Tensor, logits: Tensor) -> Routes {
-        Routes { weights, logits: Some(logits), normalisation: self.normalisation }
+    fn decision(&self, weights: Tensor, logits: Tensor) -> Decision {
+        Decision::soft(weights, Some(logits), self.normalisation)
     }
 
     fn layers(&self) -> GateLayers<'_> {

@@ -1,0 +1,41 @@
+//! Every target is its own source: independent paths.
+
+use tch::Tensor;
+
+use super::uniform::for_batch;
+use crate::{Decision, Error, Normalisation, Pass, Router, RoutingShape};
+use mp_nn::Params;
+
+/// Weights 1 for a path and itself, 0 for others.
+#[derive(Debug)]
+pub(super) struct Identity {
+    /// `[S, S]`.
+    weights: Tensor,
+}
+
+impl Identity {
+    /// # Errors
+    /// Different numbers of sources and targets.
+    pub(super) fn new(params: &Params, shape: RoutingShape) -> Result<Self, Error> {
+        let RoutingShape { sources, targets, .. } = shape;
+        if sources != targets {
+            let what = format!("targets of the routing layer `{}` with identity weights", params.path());
+            return Err(Error::config(what, format!("as many as the {sources} sources"), targets));
+        }
+        Ok(Identity { weights: Tensor::eye(sources, (params.kind(), params.device())) })
+    }
+}
+
+impl Router for Identity {
+    fn route(&self, xs: &[Tensor], _pass: &mut Pass) -> Decision {
+        Decision::soft(for_batch(&self.weights, xs), None, Normalisation::Targets)
+    }
+
+    fn mix(&self, xs: &[Tensor], pass: &mut Pass) -> (Vec<Tensor>, Decision) {
+        (xs.iter().map(Tensor::shallow_clone).collect(), self.route(xs, pass))
+    }
+
+    fn is_identity(&self) -> bool {
+        true
+    }
+}
