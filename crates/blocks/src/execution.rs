@@ -1,6 +1,6 @@
 //! How the entry convolutions of parallel paths are computed.
 
-use mp_nn::{Conv2d, Tensor, conv2d_grouped, conv2d_stacked};
+use mp_nn::{Conv2d, Mode, Module, Tensor, conv2d_grouped, conv2d_stacked};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -40,18 +40,18 @@ impl Execution {
         Err(Error::Execution { layer: layer.to_owned(), execution: self })
     }
 
-    /// What the entries give, a tensor a path; `None` for [`Execution::Separate`], which leaves them to the blocks.
+    /// What the entries give, a tensor a path.
     ///
     /// # Panics
     /// On [`Execution::Stacked`] of paths whose inputs differ.
-    pub(crate) fn entries(self, convolutions: &[&Conv2d], xs: &[Tensor]) -> Option<Vec<Tensor>> {
+    pub(crate) fn entries(self, convolutions: &[&Conv2d], xs: &[Tensor]) -> Vec<Tensor> {
         match self {
-            Execution::Separate => None,
-            Execution::Grouped => Some(conv2d_grouped(convolutions, xs)),
+            Execution::Separate => convolutions.iter().zip(xs).map(|(conv, x)| conv.forward(x, Mode::Eval)).collect(),
+            Execution::Grouped => conv2d_grouped(convolutions, xs),
             Execution::Stacked => {
                 let first = xs[0].data_ptr();
                 assert!(xs.iter().all(|x| x.data_ptr() == first), "stacked convolutions of paths that have one input");
-                Some(conv2d_stacked(convolutions, &xs[0]))
+                conv2d_stacked(convolutions, &xs[0])
             }
         }
     }

@@ -1,30 +1,30 @@
 //! A layer of parallel paths: the same block once a path, and what flows between the paths before it.
 
-use mp_nn::{Mode, Params, Tensor};
+use mp_nn::{Conv2d, Params, Tensor};
 use mp_routing::{
-    CrossConnection, CrossConnectionConfig, CrossPrediction, CrossPredictionConfig, DenseShape, Form, MixerConfig,
-    RoutingShape, Trace, mix,
+    CrossConnection, CrossConnectionConfig, CrossPrediction, CrossPredictionConfig, Form, Pass, RoutingShape,
+    SharedRouter, mix,
 };
 
-use crate::{Block, BlockConfig, Entry, Error, Execution};
+use crate::{Block, EntryShape, Error, Execution, Parted, Shape, SharedBlock};
 
 /// What flows between the paths before a layer.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub enum CrossingConfig {
     /// Nothing: every path goes on by itself.
     #[default]
     None,
     /// A cross-connection: each path's block acts on a mix of all paths.
-    Connection(MixerConfig),
+    Connection(SharedRouter),
     /// A cross-prediction in place of the blocks' entries; a shortcut takes the paths mixed by the same weights.
-    Prediction(MixerConfig, Form),
+    Prediction(SharedRouter, Form),
 }
 
 /// A layer of parallel paths.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct PathsConfig {
     /// The block that every path has.
-    pub block: BlockConfig,
+    pub block: SharedBlock,
     /// How many paths.
     pub paths: usize,
     /// What flows between them before the block.
@@ -35,19 +35,20 @@ pub struct PathsConfig {
 
 impl PathsConfig {
     /// Paths without a crossing, each computed by itself.
-    pub fn new(block: BlockConfig, paths: usize) -> Self {
-        PathsConfig { block, paths, crossing: CrossingConfig::None, execution: Execution::Separate }
+    pub fn new(block: impl Into<SharedBlock>, paths: usize) -> Self {
+        PathsConfig { block: block.into(), paths, crossing: CrossingConfig::None, execution: Execution::Separate }
     }
 
-    /// Takes the block of path `j` at `path{j}`, counted from 1, and the crossing's parameters at `cross`. `name` is the
-    /// crossing's name in the trace.
+    /// Takes the block of path `j` at `path{j}`, counted from 1, and the crossing's parameters at `cross`. `input` is the
+    /// shape of each path's features, `name` the crossing's name in the trace.
     ///
     /// A single path without a crossing is the plain block: its parameters are at `params` itself.
     ///
     /// # Errors
-    /// Sizes out of range, a taken name, or joint entries of blocks that have no convolution of their own there.
-    pub fn build(&self, params: &Params, name: &str) -> Result<Paths, Error> {
-        let shape = RoutingShape::square(self.paths as i64, self.block.in_channels());
+    /// Sizes out of range, a shape that the block does not take, a taken name, joint entries of blocks that have no
+    /// convolution of their own there, or a cross-prediction before blocks without a single first layer.
+    pub fn build(&self, input: Shape, params: &Params, name: &str) -> Result<Paths, Error> {
+        let shape = RoutingShape::square(self.paths as i64, input.channels());
         let cross = params / "cross";
         let crossing = match &self.crossing {
             CrossingConfig::None => Crossing::None,
@@ -56,29 +57,25 @@ impl PathsConfig {
             }
             CrossingConfig::Prediction(mixer, form) => {
                 let config = CrossPredictionConfig { mixer: mixer.clone(), form: *form };
-                Crossing::Prediction(match self.block.entry_convolution() {
-                    Some(convolution) => config.build(&cross, name, shape, convolution)?,
-                    None => {
-                        let dense = DenseShape { out_features: self.block.out_channels(), bias: true };
-                        config.build_dense(&cross, name, shape, dense)?
-                    }
+                let not_crossable = || Error::NotCrossable { layer: name.to_owned() };
+                Crossing::Prediction(match self.block.crossable().ok_or_else(not_crossable)?.entry(input)? {
+                    EntryShape::Convolution(convolution) => config.build(&cross, name, shape, convolution)?,
+                    EntryShape::Dense(dense) => config.build_dense(&cross, name, shape, dense)?,
                 })
             }
         };
-        let entry = match crossing {
-            Crossing::Prediction(_) => Entry::Predicted,
-            Crossing::None | Crossing::Connection(_) => Entry::Own,
+        let build = |params: &Params| match (&crossing, self.block.crossable()) {
+            (Crossing::Prediction(_), Some(crossable)) => crossable.build_predicted(input, params),
+            _ => self.block.build(input, params),
         };
-        let blocks = if self.paths == 1 && self.crossing == CrossingConfig::None {
-            vec![self.block.build(params, entry)?]
+        let blocks = if self.paths == 1 && matches!(crossing, Crossing::None) {
+            vec![build(params)?]
         } else {
-            (1..=self.paths)
-                .map(|j| self.block.build(&(params / format!("path{j}").as_str()), entry))
-                .collect::<Result<_, _>>()?
+            (1..=self.paths).map(|j| build(&(params / format!("path{j}").as_str()))).collect::<Result<_, _>>()?
         };
-        let entries: Vec<_> = blocks.iter().map(|block| block.entry()).collect();
-        self.execution.check(name, &entries)?;
-        Ok(Paths { blocks, crossing, execution: self.execution })
+        let paths = Paths { blocks, crossing, execution: self.execution };
+        self.execution.check(name, &paths.entries())?;
+        Ok(paths)
     }
 }
 
@@ -96,37 +93,65 @@ pub struct Paths {
 }
 
 impl Paths {
-    /// The paths' tensors, `[B, C, H, W]` or `[B, C]` each, to those after the blocks; a crossing appends its routes to
+    /// The paths' tensors, `[B, C, H, W]` or `[B, C]` each, to those after the blocks; a crossing appends its decision to
     /// the trace.
     ///
     /// # Panics
     /// If there are not as many tensors as paths, or of another shape; if stacked entries get inputs that differ.
-    pub fn forward(&self, xs: &[Tensor], mode: Mode, trace: &mut Trace) -> Vec<Tensor> {
+    pub fn forward(&self, xs: &[Tensor], pass: &mut Pass) -> Vec<Tensor> {
         assert_eq!(xs.len(), self.blocks.len(), "one tensor for each path");
         match &self.crossing {
-            Crossing::None => self.each(xs, mode),
-            Crossing::Connection(connection) => self.each(&connection.forward(xs, trace), mode),
+            Crossing::None => self.each(xs, pass),
+            Crossing::Connection(connection) => {
+                let ys = connection.forward(xs, pass);
+                self.each(&ys, pass)
+            }
             Crossing::Prediction(prediction) => {
-                let (predicted, routes) = prediction.forward(xs, trace);
-                let shortcuts = if self.blocks.iter().any(|block| block.has_shortcut()) {
-                    mix(xs, &routes.weights)
-                } else {
-                    xs.iter().map(Tensor::shallow_clone).collect()
-                };
-                let inputs = predicted.iter().zip(&shortcuts);
-                self.blocks.iter().zip(inputs).map(|(block, (p, x))| block.forward_predicted(p, x, mode)).collect()
+                let (read, around) = self.before(xs, pass);
+                let (predicted, decision) = prediction.forward(&read, pass);
+                self.after(&predicted, &mix_present(around, &decision.weights), pass)
             }
         }
     }
 
-    fn each(&self, xs: &[Tensor], mode: Mode) -> Vec<Tensor> {
-        let convolutions: Vec<_> = self.blocks.iter().filter_map(|block| block.entry()).collect();
-        let blocks = self.blocks.iter().zip(xs);
-        match self.execution.entries(&convolutions, xs) {
-            None => blocks.map(|(block, x)| block.forward(x, mode)).collect(),
-            Some(entries) => {
-                blocks.zip(&entries).map(|((block, x), entry)| block.forward_predicted(entry, x, mode)).collect()
-            }
+    fn each(&self, xs: &[Tensor], pass: &mut Pass) -> Vec<Tensor> {
+        if self.execution == Execution::Separate {
+            return self.blocks.iter().zip(xs).map(|(block, x)| block.forward(x, pass)).collect();
         }
+        let (read, around) = self.before(xs, pass);
+        let convolutions: Vec<_> = self.entries().into_iter().flatten().collect();
+        self.after(&self.execution.entries(&convolutions, &read), &around, pass)
     }
+
+    /// The blocks' own entries, where they are convolutions.
+    fn entries(&self) -> Vec<Option<&Conv2d>> {
+        self.blocks.iter().map(|block| block.parted().and_then(Parted::entry)).collect()
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &dyn Parted> {
+        // Asked when the layer was built: only such blocks are predicted or have entries to be joined.
+        self.blocks.iter().map(|block| block.parted().expect("a block that can be taken apart"))
+    }
+
+    /// What each entry reads, and what goes around it.
+    fn before(&self, xs: &[Tensor], pass: &mut Pass) -> (Vec<Tensor>, Vec<Option<Tensor>>) {
+        self.parts()
+            .zip(xs)
+            .map(|(part, x)| {
+                let before = part.before(x, pass);
+                (before.entry, before.around)
+            })
+            .unzip()
+    }
+
+    fn after(&self, entries: &[Tensor], around: &[Option<Tensor>], pass: &mut Pass) -> Vec<Tensor> {
+        let inputs = entries.iter().zip(around);
+        self.parts().zip(inputs).map(|(part, (entry, around))| part.after(entry, around.as_ref(), pass)).collect()
+    }
+}
+
+/// What goes around the entries, mixed as the entries are: all blocks of a layer have it, or none.
+fn mix_present(around: Vec<Option<Tensor>>, weights: &Tensor) -> Vec<Option<Tensor>> {
+    let present: Vec<Tensor> = around.iter().flatten().map(Tensor::shallow_clone).collect();
+    if present.is_empty() { around } else { mix(&present, weights).into_iter().map(Some).collect() }
 }

@@ -1,17 +1,16 @@
 //! Paths computed jointly give what they give by themselves.
 
 use mp_blocks::{
-    BasicBlockConfig, BlockConfig, BottleneckConfig, ConvBlockConfig, CrossingConfig, DenseBlockConfig, Execution,
-    PathsConfig,
+    ConvBlockConfig, CrossingConfig, DenseBlockConfig, Execution, PathsConfig, ResidualConfig, Shape, SharedBlock,
 };
-use mp_nn::{Device, Kind, Mode, Store, Tensor};
-use mp_routing::{Form, MixerConfig, Trace};
+use mp_nn::{Device, Kind, Store, Tensor};
+use mp_routing::{Form, MixerConfig, Pass};
 
 /// The outputs of a layer and the gradients of all its parameters, in float64.
 fn run(config: &PathsConfig, xs: &[Tensor]) -> Vec<Tensor> {
     let store = Store::with_kind(Device::Cpu, Kind::Double, 3);
-    let layer = config.build(&store.root(), "layer").unwrap();
-    let mut ys = layer.forward(xs, Mode::Train, &mut Trace::new());
+    let layer = config.build(Shape::square(4, 6), &store.root(), "layer").unwrap();
+    let mut ys = layer.forward(xs, &mut Pass::train());
     let loss: Tensor = ys.iter().map(|y| y.square().sum(Kind::Double)).sum();
     loss.backward();
     ys.extend(store.parameters().iter().map(|parameter| parameter.tensor.grad()));
@@ -26,12 +25,8 @@ fn maps(paths: usize, channels_last: bool) -> Vec<Tensor> {
     (0..paths).map(map).collect()
 }
 
-fn blocks() -> [BlockConfig; 3] {
-    [
-        BlockConfig::Conv(ConvBlockConfig::new(4, 6)),
-        BlockConfig::Basic(BasicBlockConfig { in_channels: 4, out_channels: 6, stride: 2 }),
-        BlockConfig::Bottleneck(BottleneckConfig { in_channels: 4, width: 2, stride: 1 }),
-    ]
+fn blocks() -> [SharedBlock; 3] {
+    [ConvBlockConfig::new(6).into(), ResidualConfig::basic(6, 2).into(), ResidualConfig::bottleneck(2, 1).into()]
 }
 
 fn assert_same(separate: &[Tensor], joint: &[Tensor]) {
@@ -67,9 +62,9 @@ fn joint_paths_count_the_same_multiply_adds() {
     let count = |execution| {
         let store = Store::new(Device::Cpu, 0);
         let config = PathsConfig { execution, ..PathsConfig::new(blocks()[1].clone(), 3) };
-        let layer = config.build(&store.root(), "layer").unwrap();
+        let layer = config.build(Shape::square(4, 6), &store.root(), "layer").unwrap();
         let xs = maps(3, true).iter().map(|x| x.to_kind(Kind::Float)).collect::<Vec<_>>();
-        store.meter().measure(|| layer.forward(&xs, Mode::Eval, &mut Trace::new())).1
+        store.meter().measure(|| layer.forward(&xs, &mut Pass::eval())).1
     };
     assert_eq!(count(Execution::Separate), count(Execution::Grouped));
 }
@@ -82,14 +77,13 @@ fn stacked_paths_of_different_inputs_are_refused() {
 
 #[test]
 fn entries_that_are_no_convolutions_are_refused() {
-    let dense = BlockConfig::Dense(DenseBlockConfig { in_features: 4, out_features: 4, dropout: 0.0 });
-    let predicted = CrossingConfig::Prediction(MixerConfig::default(), Form::Auto);
-    for config in [
-        PathsConfig { execution: Execution::Grouped, ..PathsConfig::new(dense, 2) },
-        PathsConfig { execution: Execution::Grouped, crossing: predicted, ..PathsConfig::new(blocks()[0].clone(), 2) },
-    ] {
+    let dense = PathsConfig::new(DenseBlockConfig { out_features: 4, dropout: 0.0 }, 2);
+    let crossing = CrossingConfig::Prediction(MixerConfig::default().into(), Form::Auto);
+    let predicted = PathsConfig { crossing, ..PathsConfig::new(blocks()[0].clone(), 2) };
+    for (config, input) in [(dense, Shape::Vector(4)), (predicted, Shape::square(4, 6))] {
         let store = Store::new(Device::Cpu, 0);
-        let message = config.build(&store.root(), "dense").err().map(|error| error.to_string());
+        let config = PathsConfig { execution: Execution::Grouped, ..config };
+        let message = config.build(input, &store.root(), "dense").err().map(|error| error.to_string());
         assert_eq!(
             message.as_deref(),
             Some(

@@ -1,11 +1,11 @@
 //! Layers of parallel paths: what must hold between the ways of joining them, and what a layer refuses.
 
 use mp_blocks::{
-    BasicBlockConfig, BlockConfig, BottleneckConfig, ConvBlockConfig, CrossingConfig, DenseBlockConfig, Entry, Paths,
-    PathsConfig, Pool,
+    ConvBlockConfig, CrossingConfig, DenseBlockConfig, Execution, Paths, PathsConfig, Pool, ResidualConfig, Shape,
+    SharedBlock,
 };
-use mp_nn::{Device, Kind, Mode, Store, Tensor};
-use mp_routing::{Form, MixerConfig, Trace};
+use mp_nn::{Device, Kind, Store, Tensor};
+use mp_routing::{Form, MixerConfig, Pass};
 
 fn pattern(shape: &[i64], phase: f64) -> Tensor {
     let count: i64 = shape.iter().product();
@@ -13,26 +13,26 @@ fn pattern(shape: &[i64], phase: f64) -> Tensor {
 }
 
 /// One of each kind, from 4 channels, with the shape of its input.
-fn blocks() -> Vec<(BlockConfig, Vec<i64>)> {
-    let maps = vec![3, 4, 8, 8];
+fn blocks() -> Vec<(SharedBlock, Shape)> {
+    let maps = Shape::square(4, 8);
     vec![
-        (BlockConfig::Conv(ConvBlockConfig { pool: Pool::GlobalAverage, ..ConvBlockConfig::new(4, 6) }), maps.clone()),
-        (BlockConfig::Basic(BasicBlockConfig { in_channels: 4, out_channels: 6, stride: 2 }), maps.clone()),
-        (BlockConfig::Basic(BasicBlockConfig { in_channels: 4, out_channels: 4, stride: 1 }), maps.clone()),
-        (BlockConfig::Bottleneck(BottleneckConfig { in_channels: 4, width: 2, stride: 2 }), maps),
-        (BlockConfig::Dense(DenseBlockConfig { in_features: 4, out_features: 6, dropout: 0.0 }), vec![3, 4]),
+        (ConvBlockConfig { pool: Pool::GlobalAverage, ..ConvBlockConfig::new(6) }.into(), maps),
+        (ResidualConfig::basic(6, 2).into(), maps),
+        (ResidualConfig::basic(4, 1).into(), maps),
+        (ResidualConfig::bottleneck(2, 2).into(), maps),
+        (DenseBlockConfig { out_features: 6, dropout: 0.0 }.into(), Shape::Vector(4)),
     ]
 }
 
-fn build(block: &BlockConfig, paths: usize, crossing: CrossingConfig) -> (Store, Paths) {
+fn build(block: &SharedBlock, input: Shape, paths: usize, crossing: CrossingConfig) -> (Store, Paths) {
     let store = Store::with_kind(Device::Cpu, Kind::Double, 1);
-    let layer =
-        PathsConfig { crossing, ..PathsConfig::new(block.clone(), paths) }.build(&store.root(), "layer").unwrap();
+    let config = PathsConfig { block: block.clone(), paths, crossing, execution: Execution::Separate };
+    let layer = config.build(input, &store.root(), "layer").unwrap();
     (store, layer)
 }
 
 fn forward(layer: &Paths, xs: &[Tensor]) -> Vec<Tensor> {
-    layer.forward(xs, Mode::Train, &mut Trace::new())
+    layer.forward(xs, &mut Pass::train())
 }
 
 fn assert_same(a: &[Tensor], b: &[Tensor]) {
@@ -60,10 +60,10 @@ fn copy_numbers(from: &Store, to: &Store, rename: impl Fn(&str) -> String) {
 fn one_path_is_the_plain_block() {
     for (block, shape) in blocks() {
         let store = Store::with_kind(Device::Cpu, Kind::Double, 1);
-        let plain = block.build(&store.root(), Entry::Own).unwrap();
-        let (_, layer) = build(&block, 1, CrossingConfig::None);
-        let x = pattern(&shape, 0.0);
-        assert_same(&forward(&layer, &[x.shallow_clone()]), &[plain.forward(&x, Mode::Train)]);
+        let plain = block.build(shape, &store.root()).unwrap();
+        let (_, layer) = build(&block, shape, 1, CrossingConfig::None);
+        let x = pattern(&shape.batch(3), 0.0);
+        assert_same(&forward(&layer, &[x.shallow_clone()]), &[plain.forward(&x, &mut Pass::train())]);
     }
 }
 
@@ -72,9 +72,10 @@ fn one_path_predicted_with_weight_one_is_the_plain_block() {
     // A gate over a single target is 1, so the prediction is the block's own entry, once they share their numbers.
     for (block, shape) in blocks() {
         for form in [Form::Direct, Form::Gated] {
-            let (plain_store, plain) = build(&block, 1, CrossingConfig::None);
-            let (store, predicted) = build(&block, 1, CrossingConfig::Prediction(MixerConfig::default(), form));
-            let is_dense = matches!(block, BlockConfig::Dense(_));
+            let (plain_store, plain) = build(&block, shape, 1, CrossingConfig::None);
+            let (store, predicted) =
+                build(&block, shape, 1, CrossingConfig::Prediction(MixerConfig::default().into(), form));
+            let is_dense = matches!(shape, Shape::Vector(_));
             copy_numbers(&plain_store, &store, |name| {
                 match name.strip_prefix(if is_dense { "dense1" } else { "conv1" }) {
                     Some(rest) => format!("cross.target1{rest}"),
@@ -88,7 +89,7 @@ fn one_path_predicted_with_weight_one_is_the_plain_block() {
                 let value = own.map_or_else(|| entry.tensor.zeros_like(), |e| e.tensor.unsqueeze(0));
                 entry.tensor.shallow_clone().copy_(&value);
             }
-            let x = pattern(&shape, 0.0);
+            let x = pattern(&shape.batch(3), 0.0);
             assert_same(&forward(&predicted, &[x.shallow_clone()]), &forward(&plain, &[x]));
         }
     }
@@ -97,9 +98,9 @@ fn one_path_predicted_with_weight_one_is_the_plain_block() {
 #[test]
 fn identity_weights_are_independent_paths() {
     for (block, shape) in blocks() {
-        let xs = [0.0, 1.0, 2.0].map(|phase| pattern(&shape, phase));
-        let (_, routed) = build(&block, 3, CrossingConfig::Connection(MixerConfig::Identity));
-        let (_, unrouted) = build(&block, 3, CrossingConfig::None);
+        let xs = [0.0, 1.0, 2.0].map(|phase| pattern(&shape.batch(3), phase));
+        let (_, routed) = build(&block, shape, 3, CrossingConfig::Connection(MixerConfig::Identity.into()));
+        let (_, unrouted) = build(&block, shape, 3, CrossingConfig::None);
         assert_same(&forward(&routed, &xs), &forward(&unrouted, &xs));
     }
 }
@@ -107,10 +108,10 @@ fn identity_weights_are_independent_paths() {
 #[test]
 fn uniform_weights_give_every_block_the_mean() {
     for (block, shape) in blocks() {
-        let xs = [0.0, 1.0, 2.0].map(|phase| pattern(&shape, phase));
+        let xs = [0.0, 1.0, 2.0].map(|phase| pattern(&shape.batch(3), phase));
         let mean = (&xs[0] + &xs[1] + &xs[2]) / 3.0;
-        let (_, routed) = build(&block, 3, CrossingConfig::Connection(MixerConfig::Uniform));
-        let (_, unrouted) = build(&block, 3, CrossingConfig::None);
+        let (_, routed) = build(&block, shape, 3, CrossingConfig::Connection(MixerConfig::Uniform.into()));
+        let (_, unrouted) = build(&block, shape, 3, CrossingConfig::None);
         let means = [0, 1, 2].map(|_| mean.shallow_clone());
         assert_same(&forward(&routed, &xs), &forward(&unrouted, &means));
     }
@@ -120,9 +121,9 @@ fn uniform_weights_give_every_block_the_mean() {
 fn permuting_sources_and_gates_permutes_nothing_but_their_order() {
     // Source 1 with gate 1 and source 2 with gate 2, or both exchanged: the sum over the sources is the same.
     for (block, shape) in blocks() {
-        let xs = [0.0, 1.0].map(|phase| pattern(&shape, phase));
+        let xs = [0.0, 1.0].map(|phase| pattern(&shape.batch(3), phase));
         let swapped = [xs[1].shallow_clone(), xs[0].shallow_clone()];
-        let (store, layer) = build(&block, 2, CrossingConfig::Connection(MixerConfig::default()));
+        let (store, layer) = build(&block, shape, 2, CrossingConfig::Connection(MixerConfig::default().into()));
         let before = forward(&layer, &xs);
         let _no_grad = tch::no_grad_guard();
         for entry in store.entries().iter().filter(|e| e.name.starts_with("cross.gate")) {
@@ -136,46 +137,53 @@ fn permuting_sources_and_gates_permutes_nothing_but_their_order() {
 #[test]
 fn a_prediction_reaches_the_shortcut_by_the_same_weights() {
     // With all convolutions of the branch at zero what is left of the block is relu(sum_i g_ij X_i).
-    let block = BlockConfig::Basic(BasicBlockConfig { in_channels: 4, out_channels: 4, stride: 1 });
-    let (store, layer) = build(&block, 2, CrossingConfig::Prediction(MixerConfig::default(), Form::Gated));
+    let (block, shape) = (ResidualConfig::basic(4, 1).into(), Shape::square(4, 8));
+    let (store, layer) =
+        build(&block, shape, 2, CrossingConfig::Prediction(MixerConfig::default().into(), Form::Gated));
     let _no_grad = tch::no_grad_guard();
     for entry in store.entries().iter().filter(|e| e.name.contains("conv2")) {
         let _ = entry.tensor.shallow_clone().zero_();
     }
     let xs = [0.0, 1.0].map(|phase| pattern(&[3, 4, 8, 8], phase));
-    let mut trace = Trace::new();
-    let ys = layer.forward(&xs, Mode::Eval, &mut trace);
-    let mixed = mp_routing::mix(&xs, &trace.layers[0].routes.weights);
+    let mut pass = Pass::eval();
+    let ys = layer.forward(&xs, &mut pass);
+    let mixed = mp_routing::mix(&xs, &pass.trace.layers[0].decision.weights);
     assert_same(&ys, &[mixed[0].relu(), mixed[1].relu()]);
 }
 
 #[test]
 fn output_sizes_are_those_that_the_config_says() {
     for (block, shape) in blocks() {
-        let (_, layer) = build(&block, 2, CrossingConfig::None);
-        let y = forward(&layer, &[pattern(&shape, 0.0), pattern(&shape, 1.0)])[1].size();
-        assert_eq!(y[1], block.out_channels());
-        if y.len() == 4 {
-            assert_eq!(y[2], block.output_size(shape[2]));
-        }
+        let (_, layer) = build(&block, shape, 2, CrossingConfig::None);
+        let y = forward(&layer, &[pattern(&shape.batch(3), 0.0), pattern(&shape.batch(3), 1.0)])[1].size();
+        assert_eq!(y, block.output(shape).unwrap().batch(3));
     }
-    let pooled = ConvBlockConfig { pool: Pool::Max { kernel: 2, stride: 2, padding: 0 }, ..ConvBlockConfig::new(1, 1) };
-    assert_eq!(BlockConfig::Conv(pooled).output_size(1), 0, "a 2x2 window does not fit one pixel");
+}
+
+#[test]
+fn shapes_that_a_block_does_not_take_are_refused_in_one_line() {
+    let message = |block: &SharedBlock, input| block.output(input).unwrap_err().to_string();
+    let pooled: SharedBlock =
+        ConvBlockConfig { pool: Pool::Max { kernel: 2, stride: 2, padding: 0 }, ..ConvBlockConfig::new(1) }.into();
+    let too_small = "a pooling takes a map that its window fits, found features of 1x1x1";
+    assert_eq!(message(&pooled, Shape::square(1, 1)), too_small);
+    assert_eq!(message(&pooled, Shape::Vector(3)), "a convolution takes a map, found features of 3");
+    let dense: SharedBlock = DenseBlockConfig { out_features: 6, dropout: 0.0 }.into();
+    assert_eq!(message(&dense, Shape::square(2, 4)), "a dense layer takes a vector, found features of 2x4x4");
 }
 
 #[test]
 #[should_panic(expected = "one tensor for each path")]
 fn as_many_tensors_as_paths_are_needed() {
     let (block, shape) = blocks().remove(1);
-    let (_, layer) = build(&block, 2, CrossingConfig::None);
-    forward(&layer, &[pattern(&shape, 0.0)]);
+    let (_, layer) = build(&block, shape, 2, CrossingConfig::None);
+    forward(&layer, &[pattern(&shape.batch(3), 0.0)]);
 }
 
 #[test]
 fn sizes_out_of_range_are_refused_with_their_place() {
     let store = Store::new(Device::Cpu, 0);
-    let block = BlockConfig::Basic(BasicBlockConfig { in_channels: 4, out_channels: 0, stride: 1 });
-    let config = PathsConfig::new(block, 2);
-    let error = config.build(&(&store.root() / "stage1"), "stage1").err().unwrap();
+    let config = PathsConfig::new(ResidualConfig::basic(0, 1), 2);
+    let error = config.build(Shape::square(4, 8), &(&store.root() / "stage1"), "stage1").err().unwrap();
     assert_eq!(error.to_string(), "out_channels of the convolution `stage1.path1.conv1`: expected at least 1, found 0");
 }

@@ -1,12 +1,13 @@
 //! Convolution, norm, ReLU and pooling.
 
 use mp_nn::{
-    BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, ConvNorm, Mode, Params, Tensor, WeightInit, global_avg_pool,
+    BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, ConvNorm, Params, Tensor, WeightInit, global_avg_pool,
     max_pool2d,
 };
 
-use super::{Block, Entry};
-use crate::Error;
+use super::{entry_of, window};
+use crate::{Block, BlockConfig, Crossable, EntryShape, Error, Parted, Shape};
+use mp_routing::Pass;
 
 /// What follows the activation of a [`ConvBlock`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,22 @@ pub enum Pool {
 }
 
 impl Pool {
+    fn output(self, input: Shape) -> Result<Shape, Error> {
+        match self {
+            Pool::None => Ok(input),
+            Pool::GlobalAverage => Ok(Shape::Vector(input.channels())),
+            Pool::Max { kernel, stride, padding } => {
+                let (channels, height, width) = input.map("a pooling")?;
+                let pooled = |size| window(size, kernel, stride, padding);
+                let (height, width) = (pooled(height), pooled(width));
+                if height.min(width) < 1 {
+                    return Err(Error::too_small("a pooling", input));
+                }
+                Ok(Shape::Map { channels, height, width })
+            }
+        }
+    }
+
     fn forward(self, y: Tensor) -> Tensor {
         match self {
             Pool::None => y,
@@ -39,8 +56,6 @@ impl Pool {
 /// A [`ConvBlock`]; [`ConvBlockConfig::new`] gives a 3x3 kernel that keeps height and width, and no pooling.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConvBlockConfig {
-    /// Channels of the input.
-    pub in_channels: i64,
     /// Channels of the output.
     pub out_channels: i64,
     /// Height and width of the kernel.
@@ -55,40 +70,58 @@ pub struct ConvBlockConfig {
 
 impl ConvBlockConfig {
     /// A 3x3 convolution that keeps height and width.
-    pub fn new(in_channels: i64, out_channels: i64) -> Self {
-        ConvBlockConfig { in_channels, out_channels, kernel: 3, stride: 1, padding: 1, pool: Pool::None }
+    pub fn new(out_channels: i64) -> Self {
+        ConvBlockConfig { out_channels, kernel: 3, stride: 1, padding: 1, pool: Pool::None }
     }
 
-    pub(crate) fn output_size(&self, input: i64) -> i64 {
-        let window = |size: i64, kernel: i64, stride: i64, padding: i64| {
-            let room = size + 2 * padding - kernel;
-            if room < 0 { 0 } else { room / stride + 1 }
-        };
-        let size = window(input, self.kernel, self.stride, self.padding);
-        match self.pool {
-            Pool::None => size,
-            Pool::Max { kernel, stride, padding } => window(size, kernel, stride, padding),
-            Pool::GlobalAverage => size.min(1),
-        }
-    }
-
-    /// Takes `conv1.weight` (unless predicted) and `bn1`: the names of torchvision's ResNet stem.
-    ///
-    /// # Errors
-    /// Sizes out of range, or a taken name.
-    pub fn build(&self, params: &Params, entry: Entry) -> Result<ConvBlock, Error> {
-        let conv = Conv2dConfig {
+    fn convolution(&self, input: Shape) -> Result<Conv2dConfig, Error> {
+        Ok(Conv2dConfig {
             stride: self.stride,
             padding: self.padding,
             bias: false,
             init: WeightInit::KaimingNormalFanOut,
-            ..Conv2dConfig::new(self.in_channels, self.out_channels, self.kernel)
-        };
+            ..Conv2dConfig::new(input.map("a convolution")?.0, self.out_channels, self.kernel)
+        })
+    }
+
+    /// Takes `conv1.weight` (unless predicted) and `bn1`: the names of torchvision's ResNet stem.
+    fn assemble(&self, input: Shape, params: &Params, predicted: bool) -> Result<ConvBlock, Error> {
+        let conv = self.convolution(input)?;
         Ok(ConvBlock {
-            conv1: own(entry, || conv.build(&(params / "conv1")))?,
+            conv1: if predicted { None } else { Some(conv.build(&(params / "conv1"))?) },
             bn1: BatchNorm2dConfig::new(self.out_channels).build(&(params / "bn1"))?,
             pool: self.pool,
         })
+    }
+}
+
+impl BlockConfig for ConvBlockConfig {
+    fn output(&self, input: Shape) -> Result<Shape, Error> {
+        let (_, height, width) = input.map("a convolution")?;
+        let convolved = |size| window(size, self.kernel, self.stride, self.padding);
+        let (height, width) = (convolved(height), convolved(width));
+        if height.min(width) < 1 {
+            return Err(Error::too_small("a convolution", input));
+        }
+        self.pool.output(Shape::Map { channels: self.out_channels, height, width })
+    }
+
+    fn build(&self, input: Shape, params: &Params) -> Result<Box<dyn Block>, Error> {
+        Ok(Box::new(self.assemble(input, params, false)?))
+    }
+
+    fn crossable(&self) -> Option<&dyn Crossable> {
+        Some(self)
+    }
+}
+
+impl Crossable for ConvBlockConfig {
+    fn entry(&self, input: Shape) -> Result<EntryShape, Error> {
+        Ok(EntryShape::of_normed(&self.convolution(input)?))
+    }
+
+    fn build_predicted(&self, input: Shape, params: &Params) -> Result<Box<dyn Block>, Error> {
+        Ok(Box::new(self.assemble(input, params, true)?))
     }
 }
 
@@ -101,31 +134,21 @@ pub struct ConvBlock {
 }
 
 impl Block for ConvBlock {
-    fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
-        self.pool.forward(ConvNorm(entry_of(&self.conv1), &self.bn1).forward_relu(x, mode))
+    fn forward(&self, x: &Tensor, pass: &mut Pass) -> Tensor {
+        self.pool.forward(ConvNorm(entry_of(&self.conv1), &self.bn1).forward_relu(x, pass.mode))
     }
 
-    fn forward_predicted(&self, predicted: &Tensor, _x: &Tensor, mode: Mode) -> Tensor {
-        self.pool.forward(self.bn1.forward_relu(predicted, mode))
+    fn parted(&self) -> Option<&dyn Parted> {
+        Some(self)
     }
+}
 
+impl Parted for ConvBlock {
     fn entry(&self) -> Option<&Conv2d> {
         self.conv1.as_ref()
     }
-}
 
-/// Builds the entry unless a cross-prediction stands in for it.
-pub(super) fn own<L>(entry: Entry, build: impl FnOnce() -> Result<L, mp_nn::Error>) -> Result<Option<L>, mp_nn::Error> {
-    match entry {
-        Entry::Own => build().map(Some),
-        Entry::Predicted => Ok(None),
+    fn after(&self, entry: &Tensor, _around: Option<&Tensor>, pass: &mut Pass) -> Tensor {
+        self.pool.forward(self.bn1.forward_relu(entry, pass.mode))
     }
-}
-
-/// The block's own entry.
-///
-/// # Panics
-/// In a block whose entry is predicted; see [`Block::forward`].
-pub(super) fn entry_of<L>(entry: &Option<L>) -> &L {
-    entry.as_ref().expect("`Block::forward` of a block whose entry is predicted: call `forward_predicted`")
 }

@@ -1,16 +1,14 @@
 //! Dense layer, ReLU and dropout.
 
-use mp_nn::{Dropout, Linear, LinearConfig, Mode, Module, Params, Tensor};
+use mp_nn::{Dropout, Linear, LinearConfig, Module, Params, Tensor};
+use mp_routing::{DenseShape, Pass};
 
-use super::conv::{entry_of, own};
-use super::{Block, Entry};
-use crate::Error;
+use super::entry_of;
+use crate::{Block, BlockConfig, Crossable, EntryShape, Error, Parted, Shape};
 
 /// A [`DenseBlock`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DenseBlockConfig {
-    /// Features of the input.
-    pub in_features: i64,
     /// Features of the output.
     pub out_features: i64,
     /// Probability of dropout after the activation; 0 turns it off.
@@ -19,15 +17,37 @@ pub struct DenseBlockConfig {
 
 impl DenseBlockConfig {
     /// Takes `dense1.weight` and `dense1.bias`, unless predicted.
-    ///
-    /// # Errors
-    /// Sizes or probability out of range, or a taken name.
-    pub fn build(&self, params: &Params, entry: Entry) -> Result<DenseBlock, Error> {
-        let dense = LinearConfig::new(self.in_features, self.out_features);
+    fn assemble(&self, input: Shape, params: &Params, predicted: bool) -> Result<DenseBlock, Error> {
+        let dense = LinearConfig::new(input.vector("a dense layer")?, self.out_features);
         Ok(DenseBlock {
-            dense1: own(entry, || dense.build(&(params / "dense1")))?,
+            dense1: if predicted { None } else { Some(dense.build(&(params / "dense1"))?) },
             dropout: Dropout::new(self.dropout)?,
         })
+    }
+}
+
+impl BlockConfig for DenseBlockConfig {
+    fn output(&self, input: Shape) -> Result<Shape, Error> {
+        input.vector("a dense layer")?;
+        Ok(Shape::Vector(self.out_features))
+    }
+
+    fn build(&self, input: Shape, params: &Params) -> Result<Box<dyn Block>, Error> {
+        Ok(Box::new(self.assemble(input, params, false)?))
+    }
+
+    fn crossable(&self) -> Option<&dyn Crossable> {
+        Some(self)
+    }
+}
+
+impl Crossable for DenseBlockConfig {
+    fn entry(&self, _input: Shape) -> Result<EntryShape, Error> {
+        Ok(EntryShape::Dense(DenseShape { out_features: self.out_features, bias: true }))
+    }
+
+    fn build_predicted(&self, input: Shape, params: &Params) -> Result<Box<dyn Block>, Error> {
+        Ok(Box::new(self.assemble(input, params, true)?))
     }
 }
 
@@ -39,11 +59,17 @@ pub struct DenseBlock {
 }
 
 impl Block for DenseBlock {
-    fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
-        self.forward_predicted(&entry_of(&self.dense1).forward(x, mode), x, mode)
+    fn forward(&self, x: &Tensor, pass: &mut Pass) -> Tensor {
+        self.after(&entry_of(&self.dense1).forward(x, pass.mode), None, pass)
     }
 
-    fn forward_predicted(&self, predicted: &Tensor, _x: &Tensor, mode: Mode) -> Tensor {
-        self.dropout.forward(&predicted.relu(), mode)
+    fn parted(&self) -> Option<&dyn Parted> {
+        Some(self)
+    }
+}
+
+impl Parted for DenseBlock {
+    fn after(&self, entry: &Tensor, _around: Option<&Tensor>, pass: &mut Pass) -> Tensor {
+        self.dropout.forward(&entry.relu(), pass.mode)
     }
 }

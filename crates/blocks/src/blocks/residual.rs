@@ -1,0 +1,186 @@
+//! The residual blocks of ResNets: two 3x3 convolutions, or a 1x1, a 3x3 and a 1x1.
+
+use mp_nn::{BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, ConvNorm, Mode, Params, Tensor, WeightInit};
+use mp_routing::{ConvShape, Pass};
+
+use super::shortcut::Shortcut;
+use super::{entry_of, window};
+use crate::{Before, Block, BlockConfig, Crossable, EntryShape, Error, Parted, Shape};
+
+/// What a residual block computes beside its shortcut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Branch {
+    /// Two 3x3 convolutions, the first with the stride.
+    Basic {
+        /// Channels of both.
+        channels: i64,
+    },
+    /// A 1x1 convolution, a 3x3 one with the stride, and a 1x1 one.
+    Bottleneck {
+        /// Channels of the 3x3 convolution.
+        width: i64,
+        /// Channels of the last convolution.
+        channels: i64,
+        /// Groups of the 3x3 convolution.
+        groups: i64,
+    },
+}
+
+/// A residual block.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ResidualConfig {
+    /// What it computes beside its shortcut.
+    pub branch: Branch,
+    /// Step by which height and width shrink.
+    pub stride: i64,
+}
+
+impl ResidualConfig {
+    /// Channels of a bottleneck's output over those of its stage.
+    pub const EXPANSION: i64 = 4;
+
+    /// The block of ResNet-18, ResNet-34 and the CIFAR ResNets.
+    pub fn basic(channels: i64, stride: i64) -> Self {
+        ResidualConfig { branch: Branch::Basic { channels }, stride }
+    }
+
+    /// The block of ResNet-50 and deeper ones: its output has four times the `width`.
+    pub fn bottleneck(width: i64, stride: i64) -> Self {
+        let branch = Branch::Bottleneck { width, channels: width * Self::EXPANSION, groups: 1 };
+        ResidualConfig { branch, stride }
+    }
+
+    /// The convolutions in order, without their norms.
+    fn convolutions(&self, in_channels: i64) -> Vec<Conv2dConfig> {
+        let conv = |in_channels, out_channels, kernel: i64, stride| Conv2dConfig {
+            stride,
+            padding: kernel / 2,
+            bias: false,
+            init: WeightInit::KaimingNormalFanOut,
+            ..Conv2dConfig::new(in_channels, out_channels, kernel)
+        };
+        match self.branch {
+            Branch::Basic { channels } => {
+                vec![conv(in_channels, channels, 3, self.stride), conv(channels, channels, 3, 1)]
+            }
+            Branch::Bottleneck { width, channels, groups } => vec![
+                conv(in_channels, width, 1, 1),
+                Conv2dConfig { groups, ..conv(width, width, 3, self.stride) },
+                conv(width, channels, 1, 1),
+            ],
+        }
+    }
+
+    fn channels(&self) -> i64 {
+        match self.branch {
+            Branch::Basic { channels } | Branch::Bottleneck { channels, .. } => channels,
+        }
+    }
+
+    /// Takes `conv1` (unless predicted), `bn1`, `conv2`, ... and, where the shape changes, `downsample`: torchvision's
+    /// names.
+    fn assemble(&self, input: Shape, params: &Params, predicted: bool) -> Result<Residual, Error> {
+        let in_channels = input.map("a residual block")?.0;
+        let mut steps = Vec::new();
+        for (number, conv) in (1..).zip(self.convolutions(in_channels)) {
+            let own = !(predicted && number == 1);
+            steps.push(Step {
+                conv: if own { Some(conv.build(&(params / format!("conv{number}").as_str()))?) } else { None },
+                norm: BatchNorm2dConfig::new(conv.out_channels).build(&(params / format!("bn{number}").as_str()))?,
+            });
+        }
+        let shortcut = Shortcut::build(params, in_channels, self.channels(), self.stride)?;
+        Ok(Residual { steps, shortcut })
+    }
+}
+
+impl BlockConfig for ResidualConfig {
+    fn output(&self, input: Shape) -> Result<Shape, Error> {
+        let (_, height, width) = input.map("a residual block")?;
+        let size = |size| window(size, 1, self.stride, 0);
+        Ok(Shape::Map { channels: self.channels(), height: size(height), width: size(width) })
+    }
+
+    fn build(&self, input: Shape, params: &Params) -> Result<Box<dyn Block>, Error> {
+        Ok(Box::new(self.assemble(input, params, false)?))
+    }
+
+    fn crossable(&self) -> Option<&dyn Crossable> {
+        Some(self)
+    }
+}
+
+impl Crossable for ResidualConfig {
+    fn entry(&self, input: Shape) -> Result<EntryShape, Error> {
+        let first = self.convolutions(input.map("a residual block")?.0).swap_remove(0);
+        Ok(EntryShape::of_normed(&first))
+    }
+
+    fn build_predicted(&self, input: Shape, params: &Params) -> Result<Box<dyn Block>, Error> {
+        Ok(Box::new(self.assemble(input, params, true)?))
+    }
+}
+
+impl EntryShape {
+    /// A convolution that a batch norm follows. Its own has no bias, which the norm would cancel; the predicted one has:
+    /// weighted by the gates a bias differs from sample to sample, and the norm does not cancel that.
+    pub fn of_normed(conv: &Conv2dConfig) -> Self {
+        let Conv2dConfig { out_channels, kernel, stride, padding, init, .. } = *conv;
+        EntryShape::Convolution(ConvShape { out_channels, kernel, stride, padding, bias: true, init })
+    }
+}
+
+/// `relu(F(X) + shortcut(X))`, `F` being two or three convolutions, each with its norm, and ReLUs between them:
+/// `[B, in, H, W]` to `[B, out, H / stride, W / stride]`.
+///
+/// He et al., arXiv 1512.03385, figures 2 and 5; a bottleneck's stride is in its 3x3 convolution, as in torchvision.
+#[derive(Debug)]
+pub struct Residual {
+    steps: Vec<Step>,
+    shortcut: Shortcut,
+}
+
+/// A convolution, unless it is predicted, and its norm.
+#[derive(Debug)]
+struct Step {
+    conv: Option<Conv2d>,
+    norm: BatchNorm2d,
+}
+
+impl Block for Residual {
+    fn forward(&self, x: &Tensor, pass: &mut Pass) -> Tensor {
+        let first = &self.steps[0];
+        let y = ConvNorm(entry_of(&first.conv), &first.norm).forward_relu(x, pass.mode);
+        self.after_first(y, x, pass.mode)
+    }
+
+    fn parted(&self) -> Option<&dyn Parted> {
+        Some(self)
+    }
+}
+
+impl Parted for Residual {
+    fn before(&self, x: &Tensor, _pass: &mut Pass) -> Before {
+        Before { entry: x.shallow_clone(), around: Some(x.shallow_clone()) }
+    }
+
+    fn entry(&self) -> Option<&Conv2d> {
+        self.steps[0].conv.as_ref()
+    }
+
+    fn after(&self, entry: &Tensor, around: Option<&Tensor>, pass: &mut Pass) -> Tensor {
+        let around = around.expect("a residual block's shortcut has an input");
+        self.after_first(self.steps[0].norm.forward_relu(entry, pass.mode), around, pass.mode)
+    }
+}
+
+impl Residual {
+    /// What comes after the first convolution with its norm and ReLU.
+    fn after_first(&self, mut y: Tensor, x: &Tensor, mode: Mode) -> Tensor {
+        let (last, middle) = self.steps[1..].split_last().expect("a residual branch has at least two convolutions");
+        for step in middle {
+            y = ConvNorm(entry_of(&step.conv), &step.norm).forward_relu(&y, mode);
+        }
+        ConvNorm(entry_of(&last.conv), &last.norm).forward_add_relu(&y, &self.shortcut.forward(x, mode), mode)
+    }
+}
