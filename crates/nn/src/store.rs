@@ -94,7 +94,7 @@ impl Store {
 
     /// The path without a name, from which a model's constructor starts.
     pub fn root(&self) -> Params {
-        Params { shared: Arc::clone(&self.0), path: String::new() }
+        Params { shared: Arc::clone(&self.0), path: String::new(), renames: Arc::new([]) }
     }
 
     /// Where the parameters are.
@@ -128,6 +128,8 @@ impl Store {
 pub struct Params {
     shared: Arc<Shared>,
     path: String,
+    /// Full names, and what they are called instead.
+    renames: Arc<[(String, String)]>,
 }
 
 impl Params {
@@ -187,6 +189,30 @@ impl Params {
 
     /// The full name of `name` below this place.
     pub fn full_name(&self, name: &str) -> String {
+        let full = self.join(name);
+        let renamed = self.renames.iter().find(|(from, _)| *from == full);
+        renamed.map_or(full, |(_, to)| to.clone())
+    }
+
+    /// The same place, below which some places and tensors are called otherwise: pairs of our dotted name and the other
+    /// one. With it a constructor that names its layers one way takes part in public weight files that name them another.
+    ///
+    /// ```
+    /// use mp_nn::{Device, LinearConfig, Store};
+    /// let store = Store::new(Device::Cpu, 0);
+    /// let place = (&store.root() / "classifier").renaming(&[("dense1".to_owned(), "6".to_owned())]);
+    /// LinearConfig::new(2, 3).build(&(&place / "dense1"))?;
+    /// assert_eq!(store.entries()[0].name, "classifier.6.weight");
+    /// # Ok::<(), mp_nn::Error>(())
+    /// ```
+    #[must_use]
+    pub fn renaming(&self, names: &[(String, String)]) -> Params {
+        let renames = names.iter().map(|(from, to)| (self.join(from), self.join(to))).collect();
+        Params { renames, ..self.clone() }
+    }
+
+    /// `name` below this place, whatever it is called.
+    fn join(&self, name: &str) -> String {
         if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
     }
 
@@ -233,7 +259,7 @@ impl Div<&str> for &Params {
     type Output = Params;
 
     fn div(self, name: &str) -> Params {
-        Params { shared: Arc::clone(&self.shared), path: self.full_name(name) }
+        Params { path: self.full_name(name), ..self.clone() }
     }
 }
 

@@ -3,7 +3,7 @@
 use mp_nn::{Device, Kind, Mode, Store, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, InputSize, Model, ModelOptions, build};
+use crate::{Error, Interface, Model, ModelOptions, build};
 
 /// Numbers that do not depend on the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,10 +15,9 @@ pub struct Cost {
 }
 
 /// The cost of a model whose parameters are those of `store`: counted by the meter while an empty batch passes.
-pub fn cost(store: &Store, model: &Model, input: InputSize) -> Cost {
+pub fn cost(store: &Store, model: &Model, interface: &Interface) -> Cost {
     let _no_grad = tch::no_grad_guard();
-    let images = Tensor::zeros([0, input.channels, input.size, input.size], (Kind::Float, Device::Cpu))
-        .to_device(store.device());
+    let images = Tensor::zeros(interface.input.batch(0), (Kind::Float, Device::Cpu)).to_device(store.device());
     let (_, multiply_adds) = store.meter().measure(|| model.forward(&images, Mode::Eval));
     Cost { parameters: store.parameter_count(), multiply_adds }
 }
@@ -30,5 +29,5 @@ pub fn cost(store: &Store, model: &Model, input: InputSize) -> Cost {
 pub fn cost_of(name: &str, options: &ModelOptions) -> Result<Cost, Error> {
     let store = Store::for_counting();
     let model = build(name, options, &store.root())?;
-    Ok(cost(&store, &model, options.input))
+    Ok(cost(&store, &model, &options.interface))
 }

@@ -15,16 +15,34 @@ pub enum Error {
         hint: String,
     },
     /// The base is known, but what follows it is not a variant.
-    #[error(
-        "`{name}`: `{part}` is no variant: expected {base}[_wWIDTH][_xPATHS[_cc|_cp|_stitch] | _eMEMBERS], as in `{base}_x3_cc`"
-    )]
+    #[error("`{name}`: `{part}` is no variant: expected {expected}, as in `{example}`")]
     UnknownVariant {
+        /// The name that came.
+        name: String,
+        /// How names of its base are made.
+        expected: String,
+        /// One of them.
+        example: String,
+        /// The part that is not understood.
+        part: String,
+    },
+    /// Parallel paths asked of a network that is no chain of blocks.
+    #[error(
+        "`{name}`: `{base}` is no chain of blocks, so that there are no paths of it: expected `{base}` or `{base}_eMEMBERS`"
+    )]
+    NotAChain {
         /// The name that came.
         name: String,
         /// Its base.
         base: String,
-        /// The part that is not understood.
-        part: String,
+    },
+    /// A family that cannot be registered.
+    #[error("cannot register the family `{name}`: {problem}")]
+    Family {
+        /// The family.
+        name: String,
+        /// Why not.
+        problem: String,
     },
     /// A number in the name is outside its range.
     #[error("`{name}`: {what}: expected {expected}, found {found}")]

@@ -1,22 +1,22 @@
 //! The layers of a multi-path model one by one: how each can be computed, and how it is asked to be.
 
-use mp_blocks::{BlockConfig, CrossingConfig, Execution, PathsConfig};
+use mp_blocks::{CrossingConfig, EntryShape, Execution, PathsConfig, Shape};
 use mp_routing::Split;
 
-use crate::model::{check_input, wiring};
+use crate::model::{chain_of, wiring};
 use crate::plan::{Plan, PlannedBlock};
 use crate::{Error, ModelName, ModelOptions, RoutingConfig, Variant};
 
 /// A layer of parallel paths as [`build`](crate::build()) would build it, without what flows between the paths: what is measured to choose
 /// an [`Execution`].
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct LayerPlan {
     /// The position, as in [`RoutingConfig::execution`].
     pub position: String,
     /// The layer, with the execution that the options name.
     pub paths: PathsConfig,
-    /// Height and width of its input.
-    pub size: i64,
+    /// The shape of each path's input.
+    pub input: Shape,
     /// Whether all paths have one input.
     pub one_input: bool,
     /// The ways in which it can be computed.
@@ -29,24 +29,20 @@ pub struct LayerPlan {
 /// As [`build`](crate::build()).
 pub fn layers(name: &str, options: &ModelOptions) -> Result<Vec<LayerPlan>, Error> {
     let parsed: ModelName = name.parse()?;
-    let plan = (parsed.family.plan)(parsed.family.name, options.input, parsed.width.unwrap_or(parsed.family.width));
-    check_input(name, &plan, options)?;
     let Variant::Paths { paths, mechanism } = parsed.variant else { return Ok(Vec::new()) };
+    let plan = chain_of(&parsed, options)?;
     let wiring = wiring(name, &plan, paths, mechanism, options)?;
-    let mut size = options.input.size;
-    let mut layers = Vec::with_capacity(plan.blocks.len());
-    for (at, planned) in plan.blocks.iter().enumerate() {
+    let layer = |(at, planned): (usize, &PlannedBlock)| {
         let ways = ways(&plan, at, &wiring.crossings[at], &options.routing);
-        layers.push(LayerPlan {
+        LayerPlan {
             position: planned.position(),
             paths: PathsConfig { execution: wiring.executions[at], ..PathsConfig::new(planned.block.clone(), paths) },
-            size,
+            input: planned.input,
             one_input: ways.contains(&Execution::Stacked),
             ways,
-        });
-        size = planned.block.output_size(size);
-    }
-    Ok(layers)
+        }
+    };
+    Ok(plan.blocks.iter().enumerate().map(layer).collect())
 }
 
 /// For every block of the plan, how the entries of its paths are computed.
@@ -80,8 +76,10 @@ pub(crate) fn executions(
 
 /// The ways in which the entries of a block's paths can be computed.
 fn ways(plan: &Plan, at: usize, crossing: &CrossingConfig, routing: &RoutingConfig) -> Vec<Execution> {
-    let dense = matches!(plan.blocks[at].block, BlockConfig::Dense(_));
-    if dense || matches!(crossing, CrossingConfig::Prediction(..)) {
+    let planned = &plan.blocks[at];
+    let entry = planned.block.crossable().and_then(|crossable| crossable.entry(planned.input).ok());
+    let convolution = matches!(entry, Some(EntryShape::Convolution(_)));
+    if !convolution || matches!(crossing, CrossingConfig::Prediction(..)) {
         return vec![Execution::Separate];
     }
     // Only the image is the same for all paths.

@@ -11,7 +11,7 @@
 //! let options = ModelOptions::new(InputSize { channels: 3, size: 32, classes: 10 });
 //! let model = mp_zoo::build("resnet20_x2_cc", &options, &store.root())?;
 //! let output = model.forward(&Tensor::zeros([1, 3, 32, 32], (Kind::Float, Device::Cpu)), Mode::Eval);
-//! assert_eq!(output.logits.size(), [1, 10]);
+//! assert_eq!(output.logits().size(), [1, 10]);
 //! assert_eq!(output.trace.layers.len(), 3); // before each of the three stages
 //! # Ok::<(), mp_zoo::Error>(())
 //! ```
@@ -21,26 +21,42 @@
 //! `base[_wWIDTH][_xPATHS[_cc|_cp|_stitch] | _eMEMBERS]`: `resnet20`, `resnet20_w28` (28 channels in the first stage),
 //! `resnet20_x3` (three paths, no routing), `resnet20_x3_cc` (cross-connections), `resnet20_x3_cp` (cross-predictions),
 //! `resnet20_x3_stitch` (learned mixing that ignores the input), `resnet20_e3` (ensemble of three).
+//!
+//! # Networks of your own
+//!
+//! Another crate adds a block by [`mp_blocks::BlockConfig`], weights between paths by [`mp_routing::RouterConfig`] (in
+//! [`ModelOptions::router`]), and a family by [`register`]: its names are then built, listed and trained like ours.
 
 mod cost;
 mod error;
 mod families;
+mod family;
+mod interface;
 mod layers;
+mod mechanisms;
 mod model;
 mod name;
 mod network;
 mod options;
+mod output;
 mod plan;
 mod registry;
+mod size;
 
 pub use cost::{Cost, cost, cost_of};
 pub use error::Error;
-pub use families::{FAMILIES, Family};
+pub use family::{Family, Make, families, register};
+pub use interface::{InputSize, Interface, Target};
 pub use layers::{LayerPlan, layers};
-pub use model::{Model, Objective, Output, build};
-pub use name::{Mechanism, ModelName, Variant};
-pub use options::{InputSize, ModelOptions, Positions, RoutingConfig};
+pub use mechanisms::{MECHANISMS, Mechanism};
+pub use model::{Model, build};
+pub use name::{ModelName, Variant};
+pub use network::Network;
+pub use options::{ModelOptions, Positions, RoutingConfig};
+pub use output::{Head, HeadRole, Output};
+pub use plan::{HeadPlan, Plan, PlannedBlock};
 pub use registry::{ModelInfo, models};
+pub use size::{Knob, Size};
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]

@@ -2,42 +2,22 @@
 
 use mp_blocks::CrossingConfig;
 use mp_nn::{Mode, Params, Tensor};
-use mp_routing::{Merge, MixerConfig, Trace};
+use mp_routing::{Merge, MixerConfig, Pass, SharedRouter, Trace};
 
 use crate::layers::executions;
-use crate::network::{Network, Wiring};
-use crate::plan::Plan;
-use crate::{Error, Mechanism, ModelName, ModelOptions, Positions, Variant};
+use crate::network::{Chain, Network, Wiring};
+use crate::plan::{Plan, PlannedBlock};
+use crate::{Error, Head, HeadRole, Interface, Make, Mechanism, ModelName, ModelOptions, Output, Positions, Variant};
 
-/// What a forward pass gives.
-#[derive(Debug)]
-pub struct Output {
-    /// The network's logits `[B, N]`.
-    pub logits: Tensor,
-    /// The logits of each path (of each member, in an ensemble) before they are merged, `[B, N]`.
-    pub paths: Vec<Tensor>,
-    /// The weights of every routing layer, in order; empty without routing.
-    pub trace: Trace,
-}
-
-/// On what the loss of a model is taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Objective {
-    /// On the merged logits.
-    Joint,
-    /// On each of [`Output::paths`] by itself, then averaged: ensembles.
-    PerMember,
-}
-
-/// A network that takes images `[B, C, H, W]` and gives logits `[B, N]`.
+/// A network by its name: images `[B, C, H, W]` to an [`Output`].
 pub struct Model {
     name: String,
     body: Body,
 }
 
 enum Body {
-    Network(Network),
-    Ensemble(Vec<Network>),
+    Network(Box<dyn Network>),
+    Ensemble(Vec<Box<dyn Network>>),
 }
 
 /// Builds the model of the given name at `params`.
@@ -47,23 +27,73 @@ enum Body {
 /// unknown routing position, a routing value out of range, an execution that a block does not have.
 pub fn build(name: &str, options: &ModelOptions, params: &Params) -> Result<Model, Error> {
     let parsed: ModelName = name.parse()?;
-    let input = options.input;
-    let plan = (parsed.family.plan)(parsed.family.name, input, parsed.width.unwrap_or(parsed.family.width));
-    check_input(name, &plan, options)?;
-    let network =
-        |wiring: &Wiring, params: &Params| Network::build(&plan, wiring, input.channels, input.classes, params);
     let body = match parsed.variant {
-        Variant::Single => Body::Network(network(&Wiring::single(&plan), params)?),
+        Variant::Single => Body::Network(single(&parsed, options, params)?),
         Variant::Paths { paths, mechanism } => {
-            Body::Network(network(&wiring(name, &plan, paths, mechanism, options)?, params)?)
+            let plan = chain_of(&parsed, options)?;
+            let wiring = wiring(name, &plan, paths, mechanism, options)?;
+            Body::Network(Box::new(Chain::build(&plan, &wiring, &options.interface, params)?))
         }
         Variant::Ensemble { members } => Body::Ensemble(
             (1..=members)
-                .map(|m| network(&Wiring::single(&plan), &(params / format!("member{m}").as_str())))
+                .map(|m| single(&parsed, options, &(params / format!("member{m}").as_str())))
                 .collect::<Result<_, _>>()?,
         ),
     };
     Ok(Model { name: parsed.to_string(), body })
+}
+
+fn single(name: &ModelName, options: &ModelOptions, params: &Params) -> Result<Box<dyn Network>, Error> {
+    match name.family.make {
+        Make::Whole(make) => {
+            check_interface(name, &options.interface, &|interface| {
+                let store = mp_nn::Store::for_counting();
+                make(&name.size(), interface, &store.root()).map(|_| ())
+            })?;
+            make(&name.size(), &options.interface, params)
+        }
+        Make::Chain(_) => {
+            let plan = chain_of(name, options)?;
+            Ok(Box::new(Chain::build(&plan, &Wiring::single(&plan), &options.interface, params)?))
+        }
+    }
+}
+
+/// The plan of the name's single-path network.
+pub(crate) fn chain_of(name: &ModelName, options: &ModelOptions) -> Result<Plan, Error> {
+    let Make::Chain(make) = name.family.make else {
+        return Err(Error::NotAChain { name: name.to_string(), base: name.family.name.to_owned() });
+    };
+    let plan = |interface: &Interface| make(&name.size(), interface);
+    check_interface(name, &options.interface, &|interface| plan(interface).map(|_| ()))?;
+    plan(&options.interface)
+}
+
+/// Fails for images that the network does not take, saying how large they must be.
+fn check_interface(
+    name: &ModelName,
+    interface: &Interface,
+    plan: &dyn Fn(&Interface) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let refuse = |problem: String| Err(Error::Input { name: name.to_string(), problem });
+    let channels = interface.input.channels();
+    let classes = interface.heads.iter().map(|(_, target)| target.classes()).min().unwrap_or(0);
+    if channels < 1 || classes < 1 {
+        return refuse(format!(
+            "needs images of at least one channel and at least one class, found {channels} and {classes}"
+        ));
+    }
+    let Err(error) = plan(interface) else { return Ok(()) };
+    let (height, width) = interface.input.extent();
+    if !matches!(error, Error::Blocks(mp_blocks::Error::Shape { .. })) {
+        return Err(error);
+    }
+    match (1..=1024).find(|size| plan(&interface.with_size(*size)).is_ok()) {
+        Some(least) if least > height.min(width) => {
+            refuse(format!("needs images of at least {least}x{least}, found {height}x{width}"))
+        }
+        _ => Err(error),
+    }
 }
 
 impl Model {
@@ -72,48 +102,73 @@ impl Model {
         &self.name
     }
 
-    /// On what its loss is taken.
-    pub fn objective(&self) -> Objective {
-        match self.body {
-            Body::Network(_) => Objective::Joint,
-            Body::Ensemble(_) => Objective::PerMember,
-        }
-    }
-
-    /// Images `[B, C, H, W]` to logits and trace.
+    /// Images `[B, C, H, W]` to heads and trace.
     ///
     /// # Panics
     /// On images of another number of channels, or smaller than the model was built for.
     pub fn forward(&self, x: &Tensor, mode: Mode) -> Output {
+        let mut pass = Pass::new(mode);
+        let heads = self.heads(x, &mut pass);
+        Output { heads, trace: pass.trace }
+    }
+
+    /// The same with every decision taken from a trace instead: what other images' routes, or mean routes, would give.
+    ///
+    /// # Errors
+    /// [`mp_routing::Error::Forced`], if the trace is not of this model and of as many images.
+    ///
+    /// # Panics
+    /// As [`Model::forward`].
+    pub fn forward_forced(&self, x: &Tensor, mode: Mode, trace: Trace) -> Result<Output, Error> {
+        let mut pass = Pass::forcing(mode, trace);
+        let heads = self.heads(x, &mut pass);
+        Ok(Output { heads, trace: pass.finish()? })
+    }
+
+    fn heads(&self, x: &Tensor, pass: &mut Pass) -> Vec<Head> {
         match &self.body {
-            Body::Network(network) => network.forward(x, mode),
+            Body::Network(network) => network.forward(x, pass),
             Body::Ensemble(members) => {
-                let paths: Vec<Tensor> = members.iter().map(|member| member.forward(x, mode).logits).collect();
-                Output { logits: Merge::Probabilities.merge(&paths), paths, trace: Trace::new() }
+                let of_members: Vec<Vec<Head>> = members.iter().map(|member| member.forward(x, pass)).collect();
+                ensemble(of_members)
             }
         }
     }
+}
+
+/// The final heads of the members merged by their probabilities, then what each member tells.
+fn ensemble(members: Vec<Vec<Head>>) -> Vec<Head> {
+    let is_final = |head: &&Head| head.role == HeadRole::Final;
+    let answers: Vec<Vec<&Head>> = members.iter().map(|heads| heads.iter().filter(is_final).collect()).collect();
+    let merged = (0..answers[0].len()).map(|at| {
+        let logits: Vec<Tensor> = answers.iter().map(|heads| heads[at].logits.shallow_clone()).collect();
+        Head::new(&answers[0][at].name, HeadRole::Final, Merge::Probabilities.merge(&logits))
+    });
+    let mut heads: Vec<Head> = merged.collect();
+    for head in members.into_iter().flatten() {
+        match head.role {
+            HeadRole::Final => heads.push(Head { role: HeadRole::Member, ..head }),
+            HeadRole::Path => {}
+            HeadRole::Member | HeadRole::Auxiliary(_) | HeadRole::Exit => heads.push(head),
+        }
+    }
+    heads
 }
 
 pub(crate) fn wiring(
     name: &str,
     plan: &Plan,
     paths: usize,
-    mechanism: Mechanism,
+    mechanism: Option<&'static Mechanism>,
     options: &ModelOptions,
 ) -> Result<Wiring, Error> {
     let routing = &options.routing;
-    let mixer = match (mechanism, &routing.mixer) {
-        (Mechanism::None, _) => MixerConfig::Identity,
-        (Mechanism::Stitch, MixerConfig::Learned(learned)) => MixerConfig::Learned(learned.clone()),
-        (Mechanism::Stitch, _) => MixerConfig::Learned(Default::default()),
-        (Mechanism::CrossConnection | Mechanism::CrossPrediction, mixer) => mixer.clone(),
+    let mixer: SharedRouter = match (mechanism, &options.router) {
+        (None, _) => MixerConfig::Identity.into(),
+        (Some(_), Some(router)) => router.clone(),
+        (Some(mechanism), None) => mechanism.mixer(&routing.mixer).into(),
     };
-    let crossing = match mechanism {
-        Mechanism::None => CrossingConfig::None,
-        Mechanism::CrossConnection | Mechanism::Stitch => CrossingConfig::Connection(mixer.clone()),
-        Mechanism::CrossPrediction => CrossingConfig::Prediction(mixer.clone(), routing.form),
-    };
+    let crossing = mechanism.map(|mechanism| mechanism.crossing(mixer.clone(), routing.form)).unwrap_or_default();
     let crossings: Vec<CrossingConfig> = routed(name, plan, &routing.positions)?
         .into_iter()
         .map(|here| if here { crossing.clone() } else { CrossingConfig::None })
@@ -124,8 +179,8 @@ pub(crate) fn wiring(
 
 /// For every block of the plan, whether features cross before it.
 fn routed(name: &str, plan: &Plan, positions: &Positions) -> Result<Vec<bool>, Error> {
-    let first = plan.blocks.first();
-    let after_first = |block| first != Some(block);
+    let first = plan.blocks.first().map(PlannedBlock::position);
+    let after_first = |block: &PlannedBlock| first != Some(block.position());
     if let Positions::List(list) = positions {
         let valid: Vec<String> = plan.blocks.iter().filter(|b| after_first(b)).map(|b| b.position()).collect();
         if let Some(unknown) = list.iter().find(|position| !valid.contains(position)) {
@@ -144,29 +199,4 @@ fn routed(name: &str, plan: &Plan, positions: &Positions) -> Result<Vec<bool>, E
                 }
         })
         .collect())
-}
-
-pub(crate) fn check_input(name: &str, plan: &Plan, options: &ModelOptions) -> Result<(), Error> {
-    let input = options.input;
-    let refuse = |problem: String| Err(Error::Input { name: name.to_owned(), problem });
-    if input.channels < 1 || input.classes < 1 {
-        return refuse(format!(
-            "needs images of at least one channel and at least one class, found {} and {}",
-            input.channels, input.classes
-        ));
-    }
-    let fits = |size: i64| {
-        plan.blocks
-            .iter()
-            .try_fold(size, |size, planned| {
-                let size = planned.block.output_size(size);
-                (size >= 1).then_some(size)
-            })
-            .is_some()
-    };
-    if !fits(input.size) {
-        let least = (1..=1024).find(|size| fits(*size)).unwrap_or(1024);
-        return refuse(format!("needs images of at least {least}x{least}, found {size}x{size}", size = input.size));
-    }
-    Ok(())
 }

@@ -1,18 +1,28 @@
-//! A network of P parallel paths, P = 1 included: split, layers of blocks, a classifier a path, merge.
+//! What a model is made of: the interface of networks, and the one of chains, P parallel paths of one plan.
 
 use mp_blocks::{CrossingConfig, Execution, Paths, PathsConfig};
-use mp_nn::{Linear, LinearConfig, Mode, Module, Params, Tensor, global_avg_pool};
-use mp_routing::{Merge, MixerConfig, OneToMany, Split, Trace};
+use mp_nn::{Conv2d, Conv2dConfig, Dropout, Linear, LinearConfig, Mode, Module, Params, Tensor, global_avg_pool};
+use mp_routing::{Merge, MixerConfig, OneToMany, Pass, SharedRouter, Split};
 
-use crate::plan::Plan;
-use crate::{Error, Output};
+use crate::plan::{Auxiliary, HeadPlan, Plan};
+use crate::{Error, Head, HeadRole, Interface, Target};
 
-/// How the paths of a network are wired.
+/// A network that takes images `[B, C, H, W]`.
+pub trait Network: Send {
+    /// Applies the network; what it decides on the way is appended to the pass's trace. The first final head is the
+    /// network's answer.
+    ///
+    /// # Panics
+    /// On images of another number of channels, or smaller than the network was built for.
+    fn forward(&self, x: &Tensor, pass: &mut Pass) -> Vec<Head>;
+}
+
+/// How the paths of a chain are wired.
 pub(crate) struct Wiring {
     pub(crate) paths: usize,
     pub(crate) split: Split,
     /// Weights of a gated split.
-    pub(crate) mixer: MixerConfig,
+    pub(crate) mixer: SharedRouter,
     /// Before each block of the plan, in order.
     pub(crate) crossings: Vec<CrossingConfig>,
     /// How the entries of each block of the plan are computed, in order.
@@ -26,77 +36,195 @@ impl Wiring {
         Wiring {
             paths: 1,
             split: Split::Plain,
-            mixer: MixerConfig::Identity,
+            mixer: MixerConfig::Identity.into(),
             crossings: vec![CrossingConfig::None; plan.blocks.len()],
             executions: vec![Execution::Separate; plan.blocks.len()],
             merge: Merge::Logits,
         }
     }
+
+    /// As many paths, each for itself, for the blocks of an auxiliary classifier.
+    fn beside(&self, plan: &Plan) -> Self {
+        Wiring { paths: self.paths, merge: self.merge, ..Wiring::single(plan) }
+    }
 }
 
-pub(crate) struct Network {
+/// P parallel paths of one plan, P = 1 included: split, layers of blocks, a classifier a path, merge.
+pub(crate) struct Chain {
     split: OneToMany,
     layers: Vec<Paths>,
-    classifiers: Vec<Linear>,
+    auxiliaries: Vec<AuxiliaryChain>,
+    heads: Vec<ChainHead>,
     merge: Merge,
 }
 
-impl Network {
+struct AuxiliaryChain {
+    name: String,
+    after: usize,
+    weight: f64,
+    layers: Vec<Paths>,
+    heads: Vec<ChainHead>,
+}
+
+/// A head of the interface: a classifier for each path.
+struct ChainHead {
+    name: String,
+    classifiers: Vec<Classifier>,
+}
+
+impl Chain {
     /// A single path has the names of the single-path network (torchvision's, where there are); several have
     /// `stage.index.path{j}` for the blocks and `head.path{j}.fc` for the classifiers.
-    pub(crate) fn build(
-        plan: &Plan,
-        wiring: &Wiring,
-        channels: i64,
-        classes: i64,
-        params: &Params,
-    ) -> Result<Self, Error> {
+    pub(crate) fn build(plan: &Plan, wiring: &Wiring, interface: &Interface, params: &Params) -> Result<Self, Error> {
+        let channels = interface.input.channels();
         let split = wiring.split.build(&wiring.mixer, &(params / "split"), "split", wiring.paths as i64, channels)?;
-        let mut layers = Vec::with_capacity(plan.blocks.len());
-        let wired = wiring.crossings.iter().zip(&wiring.executions);
-        for (planned, (crossing, execution)) in plan.blocks.iter().zip(wired) {
+        let layers = layers(plan, wiring, params)?;
+        let auxiliaries = plan
+            .auxiliaries
+            .iter()
+            .map(|auxiliary| AuxiliaryChain::build(auxiliary, wiring, interface, params))
+            .collect::<Result<_, _>>()?;
+        let heads = heads(plan, wiring.paths, interface, params)?;
+        Ok(Chain { split, layers, auxiliaries, heads, merge: wiring.merge })
+    }
+}
+
+impl Network for Chain {
+    fn forward(&self, x: &Tensor, pass: &mut Pass) -> Vec<Head> {
+        let mut auxiliary = Vec::new();
+        let mut xs = self.split.forward(x, pass);
+        for (done, layer) in (1..).zip(&self.layers) {
+            xs = layer.forward(&xs, pass);
+            let trains = pass.mode.is_train();
+            for chain in self.auxiliaries.iter().filter(|auxiliary| trains && auxiliary.after == done) {
+                auxiliary.extend(chain.forward(&xs, self.merge, pass));
+            }
+        }
+        let mut heads = Vec::new();
+        for head in &self.heads {
+            let paths = head.forward(&xs, pass.mode);
+            heads.push(Head::new(&head.name, HeadRole::Final, merged(self.merge, &paths)));
+            heads.extend(paths.into_iter().map(|logits| Head::new(&head.name, HeadRole::Path, logits)));
+        }
+        heads.extend(auxiliary);
+        heads
+    }
+}
+
+impl AuxiliaryChain {
+    fn build(auxiliary: &Auxiliary, wiring: &Wiring, interface: &Interface, params: &Params) -> Result<Self, Error> {
+        let Auxiliary { name, after, weight, plan } = auxiliary;
+        let params = params / name.as_str();
+        Ok(AuxiliaryChain {
+            name: name.clone(),
+            after: *after,
+            weight: *weight,
+            layers: layers(plan, &wiring.beside(plan), &params)?,
+            heads: heads(plan, wiring.paths, interface, &params)?,
+        })
+    }
+
+    fn forward(&self, xs: &[Tensor], merge: Merge, pass: &mut Pass) -> Vec<Head> {
+        let mut xs: Vec<Tensor> = xs.iter().map(Tensor::shallow_clone).collect();
+        for layer in &self.layers {
+            xs = layer.forward(&xs, pass);
+        }
+        let role = HeadRole::Auxiliary(self.weight);
+        let head = |head: &ChainHead| Head::new(&self.name, role, merged(merge, &head.forward(&xs, pass.mode)));
+        self.heads.iter().map(head).collect()
+    }
+}
+
+impl ChainHead {
+    fn forward(&self, xs: &[Tensor], mode: Mode) -> Vec<Tensor> {
+        xs.iter().zip(&self.classifiers).map(|(x, classifier)| classifier.forward(x, mode)).collect()
+    }
+}
+
+/// Logits `[B, N]` of one path's features.
+enum Classifier {
+    /// The features are the logits.
+    None,
+    Dense(Dropout, Linear),
+    Convolution(Dropout, Conv2d),
+}
+
+impl Classifier {
+    fn build(head: &HeadPlan, features: i64, classes: i64, params: &Params) -> Result<Self, Error> {
+        let dropout = Dropout::new(head.dropout)?;
+        Ok(if head.as_convolution {
+            Classifier::Convolution(dropout, Conv2dConfig::new(features, classes, 1).build(params)?)
+        } else {
+            Classifier::Dense(dropout, LinearConfig::new(features, classes).build(params)?)
+        })
+    }
+
+    /// Takes maps `[B, C, H, W]` by their means.
+    fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
+        let flat = if x.dim() == 4 { global_avg_pool(x) } else { x.shallow_clone() };
+        match self {
+            Classifier::None => flat,
+            Classifier::Dense(dropout, dense) => dense.forward(&dropout.forward(&flat, mode), mode),
+            Classifier::Convolution(dropout, conv) => {
+                let maps = dropout.forward(&flat, mode).unsqueeze(2).unsqueeze(3);
+                conv.forward(&maps, mode).flatten(1, 3)
+            }
+        }
+    }
+}
+
+fn merged(merge: Merge, paths: &[Tensor]) -> Tensor {
+    if let [only] = paths { only.shallow_clone() } else { merge.merge(paths) }
+}
+
+fn layers(plan: &Plan, wiring: &Wiring, params: &Params) -> Result<Vec<Paths>, Error> {
+    let wired = wiring.crossings.iter().zip(&wiring.executions);
+    plan.blocks
+        .iter()
+        .zip(wired)
+        .map(|(planned, (crossing, execution))| {
             let by_stage = format!("{}.{}", planned.stage, planned.index);
             let place = match &planned.single {
-                Some(single) if wiring.paths == 1 => single.as_str(),
-                _ => by_stage.as_str(),
+                Some(public) if wiring.paths == 1 => below(params, &public.place).renaming(&public.renames),
+                _ => below(params, &by_stage),
             };
             let layer = PathsConfig {
                 crossing: crossing.clone(),
                 execution: *execution,
                 ..PathsConfig::new(planned.block.clone(), wiring.paths)
             };
-            layers.push(layer.build(&below(params, place), &planned.position())?);
-        }
-        let classifier = LinearConfig::new(plan.features, classes);
-        let classifiers = if wiring.paths == 1 {
-            vec![classifier.build(&(params / "fc"))?]
-        } else {
-            (1..=wiring.paths)
-                .map(|j| classifier.build(&below(params, &format!("head.path{j}.fc"))))
-                .collect::<Result<_, _>>()?
-        };
-        Ok(Network { split, layers, classifiers, merge: wiring.merge })
-    }
+            Ok(layer.build(planned.input, &place, &planned.position())?)
+        })
+        .collect()
+}
 
-    pub(crate) fn forward(&self, x: &Tensor, mode: Mode) -> Output {
-        let mut trace = Trace::new();
-        let mut xs = self.split.forward(x, &mut trace);
-        for layer in &self.layers {
-            xs = layer.forward(&xs, mode, &mut trace);
-        }
-        let paths: Vec<Tensor> =
-            xs.iter().zip(&self.classifiers).map(|(x, classifier)| classifier.forward(&flat(x), mode)).collect();
-        let logits = if paths.len() == 1 { paths[0].shallow_clone() } else { self.merge.merge(&paths) };
-        Output { logits, paths, trace }
-    }
+fn heads(plan: &Plan, paths: usize, interface: &Interface, params: &Params) -> Result<Vec<ChainHead>, Error> {
+    let features = plan.shape().channels();
+    let build = |at: usize, name: &str, target: &Target| {
+        let Target::Classes(classes) = *target else {
+            let problem = format!("gives classes of whole images, and `{name}` asks for something else");
+            return Err(Error::Input { name: "a chain".to_owned(), problem });
+        };
+        let Some(head) = &plan.head else {
+            return Ok(ChainHead {
+                name: name.to_owned(),
+                classifiers: (0..paths).map(|_| Classifier::None).collect(),
+            });
+        };
+        let place = |path: usize| {
+            // The first head has the public name; further ones have their own beside it.
+            let further = if at == 0 { String::new() } else { format!("_{name}") };
+            if paths == 1 { format!("{}{further}", head.name) } else { format!("head.path{path}.fc{further}") }
+        };
+        let classifiers = (1..=paths)
+            .map(|path| Classifier::build(head, features, classes, &below(params, &place(path))))
+            .collect::<Result<_, _>>()?;
+        Ok(ChainHead { name: name.to_owned(), classifiers })
+    };
+    interface.heads.iter().enumerate().map(|(at, (name, target))| build(at, name, target)).collect()
 }
 
 /// The place at a dotted path; the empty one is the place itself.
 fn below(params: &Params, path: &str) -> Params {
     path.split('.').filter(|part| !part.is_empty()).fold(params.clone(), |place, part| place / part)
-}
-
-/// Maps `[B, C, H, W]` to their means `[B, C]`; dense features as they are.
-fn flat(x: &Tensor) -> Tensor {
-    if x.dim() == 4 { global_avg_pool(x) } else { x.shallow_clone() }
 }

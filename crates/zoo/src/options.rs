@@ -3,33 +3,31 @@
 use std::collections::BTreeMap;
 
 use mp_blocks::Execution;
-use mp_routing::{Form, Merge, MixerConfig, Split};
+use mp_routing::{Form, Merge, MixerConfig, SharedRouter, Split};
 use serde::{Deserialize, Serialize};
 
-/// The images that a model takes and the classes that it tells apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InputSize {
-    /// Channels of an image.
-    pub channels: i64,
-    /// Height and width of an image.
-    pub size: i64,
-    /// Classes `N`.
-    pub classes: i64,
-}
+use crate::Interface;
 
 /// What a model's name leaves open.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct ModelOptions {
-    /// Its images and classes.
-    pub input: InputSize,
+    /// Its images and what it tells of them.
+    pub interface: Interface,
     /// How it routes; ignored by models without routing.
     pub routing: RoutingConfig,
+    /// Weights of another crate's making in place of `routing.mixer`.
+    pub router: Option<SharedRouter>,
 }
 
 impl ModelOptions {
-    /// Default routing for the given input.
-    pub fn new(input: InputSize) -> Self {
-        ModelOptions { input, routing: RoutingConfig::default() }
+    /// Default routing for the given images and classes.
+    pub fn new(interface: impl Into<Interface>) -> Self {
+        ModelOptions::routed(interface, RoutingConfig::default())
+    }
+
+    /// The given routing for the given images and classes.
+    pub fn routed(interface: impl Into<Interface>, routing: RoutingConfig) -> Self {
+        ModelOptions { interface: interface.into(), routing, router: None }
     }
 }
 

@@ -1,28 +1,52 @@
-//! What a family is before it is built: the blocks of one path, in order, with their names.
+//! What a chain is before it is built: the blocks of one path, in order, with their names, then a head.
 
-use mp_blocks::BlockConfig;
+use mp_blocks::{Shape, SharedBlock};
 
-/// One path of a network: its blocks in order, then a dense layer to the classes.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Plan {
-    /// The blocks.
+use crate::{Error, Interface};
+
+/// One path of a network: its blocks in order, then what makes logits of the last one's features.
+///
+/// ```
+/// use mp_blocks::{ConvBlockConfig, ResidualConfig, Shape};
+/// use mp_zoo::{Interface, Plan};
+///
+/// let interface = Interface::classes(Shape::square(3, 32), 10);
+/// let mut plan = Plan::new(&interface);
+/// plan.push("stem", ConvBlockConfig::new(16))?;
+/// plan.push("stage1", ResidualConfig::basic(32, 2))?.named("layer1.0");
+/// assert_eq!(plan.shape(), Shape::square(32, 16));
+/// # Ok::<(), mp_zoo::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Plan {
     pub(crate) blocks: Vec<PlannedBlock>,
-    /// Features that the last block gives, `[B, C]`.
-    pub(crate) features: i64,
+    pub(crate) head: Option<HeadPlan>,
+    pub(crate) auxiliaries: Vec<Auxiliary>,
+    shape: Shape,
 }
 
 /// A block with its place.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct PlannedBlock {
+#[derive(Clone, Debug)]
+pub struct PlannedBlock {
     /// The stage: blocks between two changes of resolution.
     pub(crate) stage: String,
     /// Place within the stage, from 0.
     pub(crate) index: usize,
-    /// Place of the parameters in the single-path network, where public weight files name it otherwise than
-    /// `stage.index`; empty for the root.
-    pub(crate) single: Option<String>,
+    /// Public names of the parameters in the single-path network, where they are otherwise than `stage.index`.
+    pub(crate) single: Option<PublicNames>,
     /// The block.
-    pub(crate) block: BlockConfig,
+    pub(crate) block: SharedBlock,
+    /// What it gets.
+    pub(crate) input: Shape,
+}
+
+/// The place of a block in public weight files, and the public names of its layers.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PublicNames {
+    /// Dotted; empty for the root.
+    pub(crate) place: String,
+    /// Our name of a layer within the block, and the public one, both dotted.
+    pub(crate) renames: Vec<(String, String)>,
 }
 
 impl PlannedBlock {
@@ -30,28 +54,105 @@ impl PlannedBlock {
     pub(crate) fn position(&self) -> String {
         if self.index == 0 { self.stage.clone() } else { format!("{}.{}", self.stage, self.index) }
     }
+
+    /// Says at which place public weight files have the block in the single-path network; the empty one is the root.
+    pub fn named(&mut self, place: impl Into<String>) -> &mut Self {
+        self.single.get_or_insert_default().place = place.into();
+        self
+    }
+
+    /// Says how public weight files call a layer of the block, below its public place: `renamed("conv1", "0")`.
+    pub fn renamed(&mut self, ours: impl Into<String>, public: impl Into<String>) -> &mut Self {
+        self.single.get_or_insert_default().renames.push((ours.into(), public.into()));
+        self
+    }
 }
 
-/// Collects the blocks of a plan.
-#[derive(Debug, Default)]
-pub(crate) struct PlanBuilder {
-    blocks: Vec<PlannedBlock>,
+/// A dense layer from the features to the classes; of maps it takes the means.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeadPlan {
+    /// Its place in the single-path network, dotted.
+    pub name: String,
+    /// Probability of dropout before it.
+    pub dropout: f64,
+    /// Whether its weight is that of a 1x1 convolution, `[N, C, 1, 1]`, as in some of timm's networks.
+    pub as_convolution: bool,
 }
 
-impl PlanBuilder {
+impl Default for HeadPlan {
+    fn default() -> Self {
+        HeadPlan { name: "fc".to_owned(), dropout: 0.0, as_convolution: false }
+    }
+}
+
+impl HeadPlan {
+    /// A plain head of another name.
+    pub fn named(name: impl Into<String>) -> Self {
+        HeadPlan { name: name.into(), ..HeadPlan::default() }
+    }
+}
+
+/// A classifier from half way, which only helps to train.
+#[derive(Clone, Debug)]
+pub(crate) struct Auxiliary {
+    /// Its name, and the place of its parameters in the single-path network.
+    pub(crate) name: String,
+    /// How many blocks of the path come before it.
+    pub(crate) after: usize,
+    /// The weight of its loss.
+    pub(crate) weight: f64,
+    /// Its own blocks and head.
+    pub(crate) plan: Plan,
+}
+
+impl Plan {
+    /// No blocks yet; the head is a dense layer named `fc`.
+    pub fn new(interface: &Interface) -> Self {
+        Plan { blocks: Vec::new(), head: Some(HeadPlan::default()), auxiliaries: Vec::new(), shape: interface.input }
+    }
+
     /// Appends a block to a stage, which is the one before or a new one.
-    pub(crate) fn push(&mut self, stage: &str, single: Option<String>, block: BlockConfig) {
+    ///
+    /// # Errors
+    /// A block that does not take the shape of what comes before it.
+    pub fn push(&mut self, stage: &str, block: impl Into<SharedBlock>) -> Result<&mut PlannedBlock, Error> {
+        let (block, input) = (block.into(), self.shape);
+        self.shape = block.output(input)?;
         let index = self.blocks.iter().filter(|b| b.stage == stage).count();
-        self.blocks.push(PlannedBlock { stage: stage.to_owned(), index, single, block });
+        self.blocks.push(PlannedBlock { stage: stage.to_owned(), index, single: None, block, input });
+        Ok(self.blocks.last_mut().expect("it was just pushed"))
     }
 
-    /// Channels that the last block gives.
-    pub(crate) fn channels(&self) -> i64 {
-        self.blocks.last().map_or(0, |b| b.block.out_channels())
+    /// The shape of what the last block gives.
+    pub fn shape(&self) -> Shape {
+        self.shape
     }
 
-    pub(crate) fn finish(self) -> Plan {
-        let features = self.channels();
-        Plan { blocks: self.blocks, features }
+    /// Puts another head in place of the dense layer named `fc`.
+    pub fn head(&mut self, head: HeadPlan) {
+        self.head = Some(head);
+    }
+
+    /// The last block gives the logits itself.
+    pub fn without_head(&mut self) {
+        self.head = None;
+    }
+
+    /// Hangs a classifier that only helps to train after the last block so far. `build` appends its blocks to a plan that
+    /// starts with the shape there.
+    ///
+    /// # Errors
+    /// Those of `build`.
+    pub fn auxiliary(
+        &mut self,
+        name: &str,
+        weight: f64,
+        build: impl FnOnce(&mut Plan) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut plan =
+            Plan { blocks: Vec::new(), head: Some(HeadPlan::default()), auxiliaries: Vec::new(), shape: self.shape };
+        build(&mut plan)?;
+        self.auxiliaries.push(Auxiliary { name: name.to_owned(), after: self.blocks.len(), weight, plan });
+        Ok(())
     }
 }

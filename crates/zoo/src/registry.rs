@@ -1,6 +1,6 @@
 //! The list of models.
 
-use crate::{FAMILIES, InputSize};
+use crate::{InputSize, MECHANISMS, Make, families};
 
 /// A listed model.
 #[derive(Clone, Debug)]
@@ -13,32 +13,30 @@ pub struct ModelInfo {
     pub native: InputSize,
 }
 
-/// What is listed of every family; names with other widths, numbers of paths and members are built as well.
-const VARIANTS: &[(&str, &str)] = &[
-    ("", ""),
-    ("_x2", "two paths without routing"),
-    ("_x2_cc", "two paths, cross-connections"),
-    ("_x2_cp", "two paths, cross-predictions"),
-    ("_x2_stitch", "two paths, learned mixing that ignores the input"),
-    ("_x3", "three paths without routing"),
-    ("_x3_cc", "three paths, cross-connections"),
-    ("_x3_cp", "three paths, cross-predictions"),
-    ("_x3_stitch", "three paths, learned mixing that ignores the input"),
-    ("_e2", "ensemble of two"),
-    ("_e3", "ensemble of three"),
-];
+/// Numbers of paths that are listed, and of members; names with others are built as well.
+const LISTED: [(usize, &str); 2] = [(2, "two"), (3, "three")];
 
-/// Every listed model: each family by itself, twice as wide, and in its multi-path forms.
+/// Every listed model: each family by itself, twice as large, and in its multi-path forms.
 pub fn models() -> Vec<ModelInfo> {
     let mut models = Vec::new();
-    for family in FAMILIES {
-        let wide = (format!("_w{}", 2 * family.width), "twice as wide");
-        let variants = VARIANTS.iter().map(|(suffix, what)| ((*suffix).to_owned(), *what));
-        for (suffix, what) in
-            variants.take(1).chain([wide]).chain(VARIANTS.iter().skip(1).map(|(s, w)| ((*s).to_owned(), *w)))
-        {
-            let summary = if what.is_empty() { family.summary.to_owned() } else { what.to_owned() };
+    for family in families() {
+        let mut list = |suffix: String, summary: String| {
             models.push(ModelInfo { name: format!("{}{suffix}", family.name), summary, native: family.native });
+        };
+        list(String::new(), family.summary.to_owned());
+        let knob = &family.knob;
+        list(format!("_{}{}", knob.letter, 2 * knob.default), "twice as wide".to_owned());
+        if let Make::Chain(_) = family.make {
+            for (paths, number) in LISTED {
+                list(format!("_x{paths}"), format!("{number} paths without routing"));
+                for mechanism in MECHANISMS {
+                    let summary = format!("{number} paths, {}", mechanism.summary);
+                    list(format!("_x{paths}_{}", mechanism.suffix), summary);
+                }
+            }
+        }
+        for (members, number) in LISTED {
+            list(format!("_e{members}"), format!("ensemble of {number}"));
         }
     }
     models

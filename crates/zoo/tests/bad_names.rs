@@ -56,7 +56,7 @@ fn images_too_small_for_the_network() {
 #[test]
 fn unknown_positions_list_the_valid_ones() {
     let positions = Positions::List(vec!["stage9".into()]);
-    let options = ModelOptions { input: CIFAR, routing: RoutingConfig { positions, ..Default::default() } };
+    let options = ModelOptions::routed(CIFAR, RoutingConfig { positions, ..Default::default() });
     assert_eq!(
         refusal("base_cnn_x2_cc", &options),
         "`base_cnn_x2_cc` has no routing position `stage9`: expected `stages`, `blocks` or a list of stage2, stage3, dense"

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use mp_nn::{Device, Kind, Mode, Store, Tensor};
-use mp_zoo::{FAMILIES, InputSize, Model, ModelInfo, ModelOptions, Objective};
+use mp_zoo::{HeadRole, InputSize, Model, ModelInfo, ModelOptions};
 
 /// The listed models of one family.
 fn listed(family: &str) -> Vec<ModelInfo> {
@@ -43,8 +43,8 @@ fn check_family(family: &str) {
             let _no_grad = tch::no_grad_guard();
             model.forward(&images(1, native), Mode::Eval)
         });
-        assert_eq!(output.logits.size(), [1, native.classes], "{name}");
-        assert!(bool::try_from(output.logits.isfinite().all()).unwrap(), "{name}: logits are not finite");
+        assert_eq!(output.logits().size(), [1, native.classes], "{name}");
+        assert!(bool::try_from(output.logits().isfinite().all()).unwrap(), "{name}: logits are not finite");
 
         let (parameters, tensors, print) = (store.parameter_count(), store.entries().len(), fingerprint(&store));
         writeln!(table, "{name:<18} {parameters:>10} {multiply_adds:>12} {tensors:>5} {print:016x}").unwrap();
@@ -57,10 +57,9 @@ fn check_family(family: &str) {
 fn check_gradients(name: &str, store: &Store, model: &Model, input: InputSize) {
     let output = model.forward(&images(4, input), Mode::Train);
     let labels = Tensor::arange(4, (Kind::Int64, Device::Cpu));
-    let loss = match model.objective() {
-        Objective::Joint => output.logits.cross_entropy_for_logits(&labels),
-        Objective::PerMember => output.paths.iter().map(|logits| logits.cross_entropy_for_logits(&labels)).sum(),
-    };
+    let members: Vec<&Tensor> = output.of(HeadRole::Member).collect();
+    let learning = if members.is_empty() { vec![output.logits()] } else { members };
+    let loss: Tensor = learning.iter().map(|logits| logits.cross_entropy_for_logits(&labels)).sum();
     loss.backward();
     for parameter in store.parameters() {
         let gradient = parameter.tensor.grad();
@@ -76,7 +75,7 @@ macro_rules! families {
 
         #[test]
         fn all_families_are_tested() {
-            assert_eq!(FAMILIES.iter().map(|f| f.name).collect::<Vec<_>>(), [$(stringify!($family)),*]);
+            assert_eq!(mp_zoo::families().iter().map(|f| f.name).collect::<Vec<_>>(), [$(stringify!($family)),*]);
         }
     };
 }
@@ -89,7 +88,7 @@ fn cost_of_resnet20_is_the_known_one() {
     // with the two 1x1 shortcuts: (16·32 + 32·64) weights, 2·(32 + 64) of their norms.
     let input = InputSize { channels: 3, size: 32, classes: 10 };
     let (store, model) = build("resnet20", input);
-    let cost = mp_zoo::cost(&store, &model, input);
+    let cost = mp_zoo::cost(&store, &model, &input.into());
     let shortcuts = (16 * 32 + 32 * 64) + 2 * (32 + 64);
     assert_eq!(cost.parameters, 269_722 + shortcuts);
     let stem = 27 * 16 * 32 * 32;

@@ -11,14 +11,14 @@ const INPUT: InputSize = InputSize { channels: 3, size: 16, classes: 10 };
 
 fn options(execution: &[(&str, Execution)]) -> ModelOptions {
     let execution: BTreeMap<String, Execution> = execution.iter().map(|(at, way)| ((*at).to_owned(), *way)).collect();
-    ModelOptions { input: INPUT, routing: RoutingConfig { execution, ..Default::default() } }
+    ModelOptions::routed(INPUT, RoutingConfig { execution, ..Default::default() })
 }
 
 fn logits(name: &str, options: &ModelOptions) -> Tensor {
     let store = Store::with_kind(Device::Cpu, Kind::Double, 1);
     let model = build(name, options, &store.root()).unwrap();
     let images = (Tensor::arange(2 * 3 * 16 * 16, (Kind::Double, Device::Cpu)) * 0.37).sin().view([2, 3, 16, 16]);
-    model.forward(&images, Mode::Train).logits
+    model.forward(&images, Mode::Train).logits().shallow_clone()
 }
 
 #[test]
@@ -36,7 +36,7 @@ fn every_way_gives_the_same_logits() {
 fn layers_say_how_they_can_be_computed() {
     let layers = layers("resnet20_w4_x3_cp", &options(&[("stem", Execution::Stacked)])).unwrap();
     let found: Vec<(&str, i64, usize)> =
-        layers.iter().map(|layer| (layer.position.as_str(), layer.size, layer.ways.len())).collect();
+        layers.iter().map(|layer| (layer.position.as_str(), layer.input.extent().0, layer.ways.len())).collect();
     // The stem's paths have one input; a cross-prediction takes the place of the stages' first convolutions.
     assert_eq!(found[..3], [("stem", 16, 3), ("stage1", 16, 1), ("stage1.1", 16, 2)]);
     assert_eq!((found.len(), found[9]), (10, ("stage3.2", 4, 2)));

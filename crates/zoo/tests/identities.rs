@@ -2,13 +2,13 @@
 
 use mp_nn::{Device, Kind, Mode, Store, Tensor};
 use mp_routing::{Form, Merge, MixerConfig, Split};
-use mp_zoo::{InputSize, Model, ModelOptions, Positions, RoutingConfig};
+use mp_zoo::{HeadRole, InputSize, Model, ModelOptions, Positions, RoutingConfig};
 
 const INPUT: InputSize = InputSize { channels: 3, size: 16, classes: 10 };
 
 fn build(name: &str, routing: RoutingConfig) -> (Store, Model) {
     let store = Store::with_kind(Device::Cpu, Kind::Double, 7);
-    let model = mp_zoo::build(name, &ModelOptions { input: INPUT, routing }, &store.root()).unwrap();
+    let model = mp_zoo::build(name, &ModelOptions::routed(INPUT, routing), &store.root()).unwrap();
     (store, model)
 }
 
@@ -27,7 +27,7 @@ fn identity_weights_are_independent_paths() {
     let routing = RoutingConfig { mixer: MixerConfig::Identity, ..Default::default() };
     let routed = build("resnet20_w4_x3_cc", routing).1.forward(&images(), Mode::Train);
     let unrouted = build("resnet20_w4_x3", RoutingConfig::default()).1.forward(&images(), Mode::Train);
-    assert_same(&routed.logits, &unrouted.logits);
+    assert_same(routed.logits(), unrouted.logits());
     assert_eq!((routed.trace.layers.len(), unrouted.trace.layers.len()), (3, 0));
 }
 
@@ -44,7 +44,8 @@ fn uniform_weights_before_every_block_end_the_differences_between_paths() {
         entry.tensor.shallow_clone().copy_(&source.tensor);
     }
     let output = model.forward(&images(), Mode::Eval);
-    assert_same(&output.paths[0], &output.paths[1]);
+    let paths: Vec<&Tensor> = output.of(HeadRole::Path).collect();
+    assert_same(paths[0], paths[1]);
 }
 
 #[test]
@@ -52,7 +53,7 @@ fn both_forms_of_cross_prediction_agree() {
     let of = |form| {
         build("base_cnn_w4_x3_cp", RoutingConfig { form, ..Default::default() }).1.forward(&images(), Mode::Train)
     };
-    assert_same(&of(Form::Direct).logits, &of(Form::Gated).logits);
+    assert_same(of(Form::Direct).logits(), of(Form::Gated).logits());
 }
 
 #[test]
@@ -67,9 +68,10 @@ fn a_member_of_an_ensemble_is_the_single_network() {
         entry.tensor.shallow_clone().copy_(&source.tensor);
     }
     let output = ensemble.forward(&images(), Mode::Eval);
-    assert_same(&output.paths[1], &single.forward(&images(), Mode::Eval).logits);
-    let mean = (output.paths[0].softmax(1, None) + output.paths[1].softmax(1, None)) / 2.0;
-    assert_same(&output.logits.softmax(1, None), &mean);
+    let members: Vec<&Tensor> = output.of(HeadRole::Member).collect();
+    assert_same(members[1], single.forward(&images(), Mode::Eval).logits());
+    let mean = (members[0].softmax(1, None) + members[1].softmax(1, None)) / 2.0;
+    assert_same(&output.logits().softmax(1, None), &mean);
 }
 
 #[test]
@@ -90,8 +92,9 @@ fn positions_and_split_decide_what_is_traced() {
 fn merged_probabilities_are_the_mean_of_the_paths() {
     let routing = RoutingConfig { merge: Merge::Probabilities, ..Default::default() };
     let output = build("base_cnn_w4_x2", routing).1.forward(&images(), Mode::Eval);
-    let mean = (output.paths[0].softmax(1, None) + output.paths[1].softmax(1, None)) / 2.0;
-    assert_same(&output.logits.softmax(1, None), &mean);
+    let paths: Vec<&Tensor> = output.of(HeadRole::Path).collect();
+    let mean = (paths[0].softmax(1, None) + paths[1].softmax(1, None)) / 2.0;
+    assert_same(&output.logits().softmax(1, None), &mean);
 }
 
 #[test]

@@ -8,27 +8,28 @@
 //! | `dense` | dense layer to `4w`, ReLU | `4w` |
 //! | `fc` | dense layer to the classes | `N` |
 
-use mp_blocks::{BlockConfig, ConvBlockConfig, DenseBlockConfig, Pool};
+use mp_blocks::{ConvBlockConfig, DenseBlockConfig, Pool};
 
-use crate::InputSize;
-use crate::plan::{Plan, PlanBuilder};
+use super::FASHION_MNIST;
+use crate::{Error, Family, Interface, Knob, Make, Plan, Size};
 
-pub(super) fn plan(_name: &str, input: InputSize, width: i64) -> Plan {
+pub(super) const FAMILIES: &[Family] = &[Family {
+    name: "base_cnn",
+    summary: "three convolutions and a dense layer, for 28x28 and 32x32 images",
+    native: FASHION_MNIST,
+    knob: Knob::width(32),
+    make: Make::Chain(plan),
+}];
+
+fn plan(size: &Size, interface: &Interface) -> Result<Plan, Error> {
+    let width = size.value;
     let halve = Pool::Max { kernel: 2, stride: 2, padding: 0 };
-    let mut plan = PlanBuilder::default();
-    let convolutions = [
-        ("stage1", input.channels, width, halve),
-        ("stage2", width, 2 * width, halve),
-        ("stage3", 2 * width, 4 * width, Pool::GlobalAverage),
-    ];
-    for (stage, in_channels, out_channels, pool) in convolutions {
-        plan.push(
-            stage,
-            None,
-            BlockConfig::Conv(ConvBlockConfig { pool, ..ConvBlockConfig::new(in_channels, out_channels) }),
-        );
+    let mut plan = Plan::new(interface);
+    for (stage, out_channels, pool) in
+        [("stage1", width, halve), ("stage2", 2 * width, halve), ("stage3", 4 * width, Pool::GlobalAverage)]
+    {
+        plan.push(stage, ConvBlockConfig { pool, ..ConvBlockConfig::new(out_channels) })?;
     }
-    let dense = DenseBlockConfig { in_features: 4 * width, out_features: 4 * width, dropout: 0.0 };
-    plan.push("dense", None, BlockConfig::Dense(dense));
-    plan.finish()
+    plan.push("dense", DenseBlockConfig { out_features: 4 * width, dropout: 0.0 })?;
+    Ok(plan)
 }
