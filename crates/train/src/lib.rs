@@ -19,7 +19,6 @@ pub mod observer;
 pub mod optim;
 pub mod output_file;
 pub mod predict;
-pub mod progress;
 pub mod recipe;
 pub mod recorder;
 pub mod report;

@@ -1,7 +1,7 @@
 //! What takes minutes: kills, second writers and flipped bits by the hundred. Small versions of each are among the other tests.
 //!
 //! ```sh
-//! cargo nextest run -p mp-train --test soak --run-ignored only --no-capture
+//! cargo nextest run -p mp-cli --test soak --run-ignored only --no-capture
 //! ```
 #![cfg(unix)]
 

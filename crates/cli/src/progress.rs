@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::Error;
-use crate::observer::{Epoch, Event, Interval, Observer, Position};
+use mp_train::Error;
+use mp_train::observer::{Epoch, Event, Interval, Observer, Position};
 
 /// A bar where standard error is a terminal, lines otherwise.
-pub fn for_standard_error() -> Box<dyn Observer> {
+pub(crate) fn for_standard_error() -> Box<dyn Observer> {
     if io::stderr().is_terminal() { Box::new(Bar::new()) } else { Box::new(Lines::default()) }
 }
 
@@ -22,7 +22,7 @@ struct Length {
 
 /// A line per report.
 #[derive(Debug, Default)]
-pub struct Lines {
+pub(crate) struct Lines {
     length: Length,
 }
 
@@ -49,14 +49,14 @@ impl Observer for Lines {
 
 /// A bar for the epoch in progress; finished epochs stay above it as lines.
 #[derive(Debug)]
-pub struct Bar {
+pub(crate) struct Bar {
     bar: ProgressBar,
     length: Length,
 }
 
 impl Bar {
     /// A bar on standard error.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(8));
         let template = "{prefix} {wide_bar} {pos}/{len} steps, {eta} left  {msg}";
         bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -181,7 +181,7 @@ fn describe_epoch(epoch: &Epoch, length: Length) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluate::Evaluation;
+    use mp_train::evaluate::Evaluation;
 
     const LENGTH: Length = Length { epochs: 3, steps_per_epoch: 391 };
 

@@ -9,10 +9,11 @@ use anyhow::bail;
 use mp_data::Line;
 use mp_train::recipe::{Override, Recipe};
 use mp_train::run::{self, Finished, Start};
-use mp_train::{RunFolder, Summary, interrupt, progress, report};
+use mp_train::{RunFolder, Summary, interrupt, report};
 
 use crate::args::Train;
 use crate::output::{self, short, thousands};
+use crate::progress;
 
 /// Where runs go that are given no place.
 const RUNS: &str = "runs";
