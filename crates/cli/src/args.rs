@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::builder::RangedU64ValueParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use mp_train::Spec;
-use mp_train::benchmark::Pass;
-use mp_train::evaluate::Split;
+use mp_train::bench::Pass;
+use mp_train::checkpoint::Which;
 use mp_train::recipe::{Override, Precision};
-use mp_train::trained::Which;
+use mp_train::split::Split;
 
 /// Trains, evaluates, applies and times multi-path networks.
 #[derive(Parser)]

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use clap::CommandFactory;
 use clap::error::ErrorKind;
 use mp_data::Line;
-use mp_train::{Error, interrupt};
+use mp_train::Error;
+use mp_train::run::interrupt;
 
 use crate::args::Args;
 use crate::output::shortened;

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use mp_data::Line;
-use mp_train::output_file::OutputFile;
+use mp_train::folder::OutputFile;
 use serde::Serialize;
 
 /// Prints lines.

@@ -6,7 +6,8 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use mp_train::Error;
-use mp_train::observer::{Epoch, Event, Interval, Observer, Position};
+use mp_train::checkpoint::Position;
+use mp_train::watch::{Epoch, Event, Interval, Observer};
 
 /// A bar where standard error is a terminal, lines otherwise.
 pub(crate) fn for_standard_error() -> Box<dyn Observer> {

@@ -3,8 +3,8 @@
 use std::io::{self, IsTerminal};
 
 use indicatif::{ProgressBar, ProgressDrawTarget};
-use mp_train::benchmark::{self, Benchmark};
-use mp_train::tune::{self, Tuning};
+use mp_train::bench::tune::{self, Tuning};
+use mp_train::bench::{self, Benchmark};
 use mp_zoo::{ModelName, ModelOptions};
 
 use crate::args::Bench;
@@ -24,16 +24,16 @@ pub(crate) fn run(args: Bench) -> anyhow::Result<()> {
         peak: args.peak,
     };
     if args.turns {
-        return Ok(benchmark::turns(&benchmark, &mut io::stdin().lock(), &mut io::stdout())?);
+        return Ok(bench::turns(&benchmark, &mut io::stdin().lock(), &mut io::stdout())?);
     }
     if args.profile {
-        let profiles = benchmark::profile(&benchmark)?;
+        let profiles = bench::profile(&benchmark)?;
         let table = || profiles.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n");
         return if args.json { output::json(&profiles) } else { output::text(&table()) };
     }
     let target = if io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let bar = ProgressBar::with_draw_target(Some(args.rounds as u64), target);
-    let report = benchmark::run(&benchmark, &mut |done| bar.set_position(done as u64))?;
+    let report = bench::run(&benchmark, &mut |done| bar.set_position(done as u64))?;
     bar.finish_and_clear();
     if args.json { output::json(&report) } else { output::text(&report.to_string()) }
 }

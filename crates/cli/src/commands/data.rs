@@ -8,7 +8,7 @@ use image::{ExtendedColorType, ImageEncoder};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mp_data::{Packing, Splits};
 use mp_train::Error;
-use mp_train::output_file::OutputFile;
+use mp_train::folder::OutputFile;
 
 use crate::args::Data;
 use crate::output::{self, thousands};

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use mp_data::{Format, Manifest};
-use mp_train::{machine, neighbours};
+use mp_train::machine::{self, neighbours};
 
 use crate::args::{Command, DataDir};
 

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::bail;
-use mp_train::output_file::OutputFile;
-use mp_train::predict::{self, Choice, Chunk, Inputs, LogitsFile, Stream};
-use mp_train::trained::Trained;
+use mp_train::Trained;
+use mp_train::apply::predict::{self, Choice, Chunk, Inputs, LogitsFile, Stream};
+use mp_train::folder::OutputFile;
 use mp_train::{Error, RunFolder};
 use serde_json::json;
 

@@ -3,7 +3,7 @@
 use anyhow::bail;
 use mp_routing::LayerStatistics;
 use mp_train::RunFolder;
-use mp_train::run_folder::RoutingRecord;
+use mp_train::folder::RoutingRecord;
 
 use crate::args::Routes;
 use crate::output::{self, Align, Table};

@@ -8,8 +8,9 @@ use std::process::ExitCode;
 use anyhow::bail;
 use mp_data::Line;
 use mp_train::recipe::{Override, Recipe};
-use mp_train::run::{self, Finished, Start};
-use mp_train::{RunFolder, Summary, interrupt, report};
+use mp_train::run::{self, Finished, Start, interrupt};
+use mp_train::watch::report;
+use mp_train::{RunFolder, Summary};
 
 use crate::args::Train;
 use crate::output::{self, short, thousands};

@@ -60,7 +60,7 @@ fn resume(folder: &Path, more: &[&str]) -> Command {
 }
 
 fn epochs(folder: &Path) -> Vec<u64> {
-    let rows = mp_train::metrics::read_rows(&folder.join("run/metrics.csv")).unwrap();
+    let rows = mp_train::watch::read_rows(&folder.join("run/metrics.csv")).unwrap();
     rows.iter().map(|row| row.epoch).collect()
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use mp_nn::load_tensors;
 use mp_train::checkpoint;
-use mp_train::metrics::{Row, read_rows};
+use mp_train::watch::{Row, read_rows};
 use serde_json::Value;
 
 pub(crate) const SIGHUP: i32 = 1;
