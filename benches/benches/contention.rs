@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use mp_native::ShortWaits;
 use mp_nn::{Device, Kind, Tensor};
-use mp_train::learner::Learner;
+use mp_train::learn::Learner;
 use mp_train::machine;
-use mp_train::neighbours::Watch;
+use mp_train::machine::neighbours::Watch;
 use mp_train::recipe::Recipe;
 use mp_zoo::{InputSize, ModelOptions};
 

@@ -7,7 +7,7 @@ use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use mp_benches::{batch, configuration};
 use mp_nn::{Device, Kind, Mode, Tensor};
 use mp_train::Spec;
-use mp_train::learner::{Learner, forward};
+use mp_train::learn::{Learner, forward};
 use mp_train::recipe::{Precision, Recipe};
 use mp_zoo::{InputSize, ModelOptions};
 

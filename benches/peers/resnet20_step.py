@@ -1,6 +1,6 @@
 """Times one training step of a ResNet-20 in PyTorch and in Multipath, turn by turn, and prints the ratios.
 
-    cargo build --release -p mp-train
+    cargo build --release -p mp-cli
     python benches/peers/resnet20_step.py [--model resnet20_x3_cc@positions=blocks] [--precision bf16] [--json]
 
 README.md beside this file says what is the same on all sides and how to read the result.
@@ -62,7 +62,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     options = parser.parse_args()
     if not options.mp_train.exists():
-        parser.error(f"no mp-train at {options.mp_train}: run `cargo build --release -p mp-train` or give --mp-train")
+        parser.error(f"no mp-train at {options.mp_train}: run `cargo build --release -p mp-cli` or give --mp-train")
     try:
         build(options.model)
     except ValueError as error:

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempPath;
 
-use crate::Existing;
 use crate::leftovers::name_of;
+use crate::{Existing, is_at};
 
 /// A file that is being written beside its place: `.NAME.writing` for `NAME`. Dropped, it disappears;
 /// [`published`](Draft::publish), it has its name.
@@ -117,20 +117,6 @@ fn lock(file: &File) -> io::Result<()> {
             _ => return Ok(()),
         }
     }
-}
-
-/// Whether `path` is the name of the open `file`.
-#[cfg(unix)]
-fn is_at(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let identity = |found: fs::Metadata| (found.dev(), found.ino());
-    let (Ok(file), Ok(path)) = (file.metadata(), path.symlink_metadata()) else { return false };
-    identity(file) == identity(path)
-}
-
-#[cfg(not(unix))]
-fn is_at(_file: &File, path: &Path) -> bool {
-    path.exists()
 }
 
 /// A rename survives a power cut only once its folder is on the disk. Where folders cannot be opened or brought there, the

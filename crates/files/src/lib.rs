@@ -9,6 +9,7 @@
 mod draft;
 mod leftovers;
 mod regular;
+mod same;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -16,6 +17,7 @@ use std::path::Path;
 pub use draft::Draft;
 pub use leftovers::remove_leftovers;
 pub use regular::{open, read};
+pub use same::{is_at, is_same};
 
 /// Whether a file that is already there may be replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use mp_data::Line;
 
-use crate::summary::ValidSplit;
+use crate::split::ValidSplit;
 
 /// What can go wrong between a recipe and a finished run; every message is one line.
 #[derive(Debug, thiserror::Error)]

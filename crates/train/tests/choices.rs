@@ -6,9 +6,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::{recipe, train, trained};
-use mp_train::metrics::{Row, read_events, read_rows};
-use mp_train::observer::{Event, Observer};
 use mp_train::run::{self, Start};
+use mp_train::watch::{Event, Observer};
+use mp_train::watch::{Row, read_events, read_rows};
 use mp_train::{Error, RunFolder};
 
 const NO_CACHE: &str = "no cache: digits are built in";

@@ -9,8 +9,9 @@ use std::sync::LazyLock;
 
 use common::trained;
 use mp_nn::{Tensor, load_tensors, save_tensors};
-use mp_train::trained::{Trained, Which};
-use mp_train::{RunFolder, checkpoint, predict};
+use mp_train::RunFolder;
+use mp_train::apply::{Trained, predict};
+use mp_train::checkpoint::{self, Which};
 use ndarray::{Array4, array};
 use ndarray_npy::write_npy;
 

@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::{recipe, train, trained};
 use mp_nn::load_tensors;
-use mp_train::evaluate::{Split, of_run};
-use mp_train::metrics::read_rows;
-use mp_train::observer::{Event, Observer};
+use mp_train::apply::of_run;
+use mp_train::checkpoint::Which;
 use mp_train::run::{self, Start};
-use mp_train::trained::Which;
+use mp_train::split::Split;
+use mp_train::watch::read_rows;
+use mp_train::watch::{Event, Observer};
 use mp_train::{Error, RunFolder, checkpoint};
 
 const NO_CACHE: &str = "no cache: digits are built in";

@@ -10,7 +10,7 @@ const RECIPE: &str = "quickstart";
 
 pub(crate) fn run(root: &Path) -> Result<(), Failure> {
     let checkout = Checkout::open(root)?;
-    cargo::step("build mp-train", checkout.cargo("build --release --package mp-train"))?;
+    cargo::step("build mp-train", checkout.cargo("build --release --package mp-cli"))?;
 
     let program = checkout.target_folder()?.join("release").join("mp-train");
     let folder = free_folder(&root.join("runs"), RECIPE);

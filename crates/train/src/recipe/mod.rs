@@ -10,6 +10,7 @@ mod embedded;
 mod numbers;
 mod overrides;
 mod parse;
+mod spec;
 mod tables;
 
 use mp_data::{AugmentConfig, BatchMix, CutMix, Holdout, Mixup, OnDamage, Sampler};
@@ -23,6 +24,7 @@ pub use embedded::{Embedded, embedded};
 pub use mp_zoo::RoutingConfig;
 pub use numbers::{NUMBERS, Number};
 pub use overrides::Override;
+pub use spec::Spec;
 
 /// Everything that decides what a run computes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -133,6 +135,15 @@ impl DataConfig {
             SamplerName::Shards => Sampler::Shards { group: self.shard_group },
         }
     }
+
+    /// The share of the shorter side that evaluation shows: `crop`, or what suits the augmentation.
+    pub fn crop_share(&self) -> f64 {
+        match self.crop {
+            0.0 if self.augment.random_resized_crop.is_some() => 0.875,
+            0.0 => 1.0,
+            share => share,
+        }
+    }
 }
 
 /// The loop.
@@ -198,6 +209,11 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
+    /// Steps of the optimiser in an epoch of so many batches.
+    pub fn steps(&self, batches: usize) -> u64 {
+        batches.div_ceil(self.accumulate) as u64
+    }
+
     /// How the images of a batch are mixed, if they are.
     pub fn mix(&self) -> Option<BatchMix> {
         let mixup = (self.mixup > 0.0).then_some(Mixup { alpha: self.mixup });

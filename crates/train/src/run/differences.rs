@@ -1,7 +1,7 @@
 //! What has changed between the start of a run and its continuation: what is refused, and what it means where it is not.
 
-use crate::checkpoint::{Header, Identity, Origin, Part};
-use crate::corpus::Corpus;
+use crate::checkpoint::Header;
+use crate::images::{Corpus, Identity, Origin, Part};
 use crate::recipe::{Difference, ScheduleName};
 use crate::schedule::Schedule;
 use crate::{Error, Recipe};
@@ -176,7 +176,7 @@ impl Changes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observer::Position;
+    use crate::checkpoint::Position;
 
     fn recipe(sets: &[&str]) -> Recipe {
         let sets: Vec<_> = sets.iter().map(|set| set.parse().unwrap()).collect();

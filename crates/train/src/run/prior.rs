@@ -4,11 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use crate::atomic::{self, Existing};
-use crate::checkpoint::{self, Checkpoint};
-use crate::metrics::{MetricsLog, read_events, read_rows};
-use crate::observer::Position;
-use crate::run_folder::{Lock, RunFolder};
-use crate::trained::Which;
+use crate::checkpoint::{self, Checkpoint, Position, Which};
+use crate::folder::{Lock, RunFolder};
+use crate::watch::{MetricsLog, read_events, read_rows};
 use crate::{Error, Recipe};
 
 /// A run that was begun, taken for this process alone.
@@ -46,14 +44,7 @@ impl Prior {
                 last
             }
             Some(which) => {
-                let (path, missing) = match which {
-                    Which::Best => (checkpoint::best(&folder.checkpoints()), "checkpoints/best.safetensors"),
-                    Which::Last => (checkpoint::last(&folder.checkpoints()), "checkpoints/last.safetensors"),
-                };
-                if !path.is_file() {
-                    return Err(Error::NoCheckpoint { path: out.to_owned(), missing });
-                }
-                let chosen = Checkpoint::load(&path)?;
+                let chosen = Checkpoint::load(&folder.checkpoint(which)?)?;
                 notes.extend(dropped(&folder, chosen.header.position)?);
                 Some(chosen)
             }

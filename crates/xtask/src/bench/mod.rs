@@ -72,7 +72,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<(), Failure> {
     if let Some(python) = &options.peers {
         peers::require(&checkout, python)?;
     }
-    cargo::step("build mp-train", checkout.cargo("build --release --package mp-train"))?;
+    cargo::step("build mp-train", checkout.cargo("build --release --package mp-cli"))?;
     let target = checkout.target_folder()?;
     let program = target.join("release").join("mp-train");
     let machine = Machine::here();

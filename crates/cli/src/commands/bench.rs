@@ -1,0 +1,66 @@
+//! `mp-train bench`.
+
+use std::io::{self, IsTerminal};
+
+use indicatif::{ProgressBar, ProgressDrawTarget};
+use mp_train::bench::tune::{self, Tuning};
+use mp_train::bench::{self, Benchmark};
+use mp_zoo::{ModelName, ModelOptions};
+
+use crate::args::Bench;
+use crate::output;
+
+pub(crate) fn run(args: Bench) -> anyhow::Result<()> {
+    if args.explain {
+        return explain(args);
+    }
+    let benchmark = Benchmark {
+        pass: args.pass(),
+        models: args.models,
+        precision: args.precision,
+        batch: args.batch,
+        rounds: args.rounds,
+        threads: args.threads,
+        peak: args.peak,
+    };
+    if args.turns {
+        return Ok(bench::turns(&benchmark, &mut io::stdin().lock(), &mut io::stdout())?);
+    }
+    if args.profile {
+        let profiles = bench::profile(&benchmark)?;
+        let table = || profiles.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n");
+        return if args.json { output::json(&profiles) } else { output::text(&table()) };
+    }
+    let target = if io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let bar = ProgressBar::with_draw_target(Some(args.rounds as u64), target);
+    let report = bench::run(&benchmark, &mut |done| bar.set_position(done as u64))?;
+    bar.finish_and_clear();
+    if args.json { output::json(&report) } else { output::text(&report.to_string()) }
+}
+
+/// One table a model.
+fn explain(args: Bench) -> anyhow::Result<()> {
+    let cache = args.data_dir.resolve()?;
+    let mut explanations = Vec::with_capacity(args.models.len());
+    for spec in &args.models {
+        let input = spec.name.parse::<ModelName>()?.family.native;
+        let tuning = Tuning {
+            model: spec.name.clone(),
+            options: ModelOptions { input, routing: spec.routing.clone() },
+            precision: args.precision,
+            batch: args.batch,
+            threads: args.threads,
+        };
+        let bar = spinner(&spec.name);
+        explanations.push(tune::explain(&tuning, &cache, &mut |_| bar.inc(1))?);
+        bar.finish_and_clear();
+    }
+    let table = || explanations.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n");
+    if args.json { output::json(&explanations) } else { output::text(&table()) }
+}
+
+/// Shows itself on a terminal only.
+fn spinner(model: &str) -> ProgressBar {
+    let target = if io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    ProgressBar::with_draw_target(None, target).with_message(format!("measuring the layers of {model}"))
+}

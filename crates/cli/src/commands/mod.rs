@@ -1,0 +1,65 @@
+//! One file per command: each turns its arguments into one call of the library and shows what came back.
+
+mod bench;
+mod data;
+mod eval;
+mod models;
+mod predict;
+mod routes;
+mod train;
+mod weights;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use mp_data::{Format, Manifest};
+use mp_train::machine::{self, neighbours};
+
+use crate::args::{Command, DataDir};
+
+pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
+    machine::use_threads(0);
+    let _watch = neighbours::Watch::begin();
+    match command {
+        Command::Train(args) => return train::run(args),
+        Command::Eval(args) => eval::run(args)?,
+        Command::Predict(args) => return predict::run(args),
+        Command::Models(args) => models::run(&args)?,
+        Command::Routes(args) => routes::run(&args)?,
+        Command::Weights(args) => weights::run(&args)?,
+        Command::Bench(args) => bench::run(args)?,
+        Command::Data(args) => data::run(args)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl DataDir {
+    /// The folder of downloaded data sets.
+    ///
+    /// # Errors
+    /// Where neither the command line nor the environment names one.
+    fn resolve(self) -> anyhow::Result<PathBuf> {
+        self.find().context("no folder for data sets: give --data-dir, or set MULTIPATH_DATA or HOME")
+    }
+
+    /// As [`DataDir::resolve`], for the data set `name`: one that is embedded or named by its path needs no such folder.
+    fn resolve_for(self, name: &str) -> anyhow::Result<PathBuf> {
+        match self.find() {
+            // Never looked into.
+            None if !Manifest::find(name).is_ok_and(|known| known.format != Format::Digits) => Ok(PathBuf::new()),
+            Some(folder) => Ok(folder),
+            None => bail!("no folder for the data set `{name}`: give --data-dir, or set MULTIPATH_DATA or HOME"),
+        }
+    }
+
+    fn find(self) -> Option<PathBuf> {
+        let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let cache = || {
+            let user = variable("XDG_CACHE_HOME").filter(|path| path.is_absolute());
+            let user = user.or_else(|| variable("HOME").map(|home| home.join(".cache")));
+            user.map(|cache| cache.join("multipath").join("data"))
+        };
+        self.data_dir.or_else(|| variable("MULTIPATH_DATA")).or_else(cache)
+    }
+}

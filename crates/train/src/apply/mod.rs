@@ -1,0 +1,9 @@
+//! A network that is trained: brought back from a run or a file of weights, judged by a data set, and applied to images from
+//! outside.
+
+mod judge;
+pub mod predict;
+mod trained;
+
+pub use judge::{Judge, of_run};
+pub use trained::{Trained, save_starting_weights};

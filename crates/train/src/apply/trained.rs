@@ -1,0 +1,169 @@
+//! A trained network, ready to use.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use mp_nn::{Store, load_tensors};
+use mp_zoo::{Model, ModelName};
+use tch::{Device, Tensor};
+
+use crate::Error;
+use crate::checkpoint::{self, Checkpoint, Which};
+use crate::folder::RunFolder;
+use crate::images::{Identity, Origin};
+use crate::learn::check_precision;
+use crate::recipe::{Precision, Recipe, Spec};
+
+/// Mean and deviation of ImageNet's channels, by which public weights expect colour images to be normalised.
+const IMAGENET: ([f32; 3], [f32; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
+
+/// A network with its weights, and what it needs to know about images.
+pub struct Trained {
+    /// Its name, classes and normalisation.
+    pub identity: Identity,
+    /// The network.
+    pub model: Model,
+    /// The recipe that its run was trained under; unknown for plain weights and checkpoints of format 1.
+    pub recipe: Option<Recipe>,
+    /// The images that its run was made of; unknown for the same.
+    pub origin: Option<Origin>,
+    /// The number format that it was trained in, and is applied in.
+    pub precision: Precision,
+    /// Whether the names of its classes are known; otherwise they are numbers.
+    pub names_classes: bool,
+    store: Store,
+}
+
+impl Trained {
+    /// The network of a run, on the CPU or, where libtorch has one, the GPU.
+    ///
+    /// # Errors
+    /// A run without that checkpoint yet; a checkpoint that is not whole, or not of the run's model.
+    pub fn of_run(folder: &RunFolder, which: Which) -> Result<Self, Error> {
+        let path = folder.checkpoint(which)?;
+        let today = folder.recipe()?;
+        let mut trained = Self::of_checkpoint(&today.model.name, &Checkpoint::load(&path)?)?;
+        // Older files leave both to the recipe of the run folder.
+        if trained.recipe.is_none() {
+            check_precision(today.train.precision, trained.device())?;
+            trained.precision = today.train.precision;
+        }
+        let crop = trained.identity.crop(trained.recipe.as_ref().unwrap_or(&today));
+        trained.identity.crop = Some(crop);
+        Ok(trained)
+    }
+
+    /// The network `model` with the weights of `file`: a checkpoint, or any safetensors file with the names of the model.
+    ///
+    /// A checkpoint knows how its model routes. Plain weights do not, and say nothing about images and classes either, but for
+    /// their number, which is that of the head's outputs. The model's native size is taken then, numbers for class
+    /// names, and for colour images the normalisation of ImageNet.
+    ///
+    /// # Errors
+    /// A name that no model has; a file that is not whole, or whose weights are not those of the model.
+    pub fn of_weights(model: &Spec, file: &Path) -> Result<Self, Error> {
+        let weights = load_tensors(file)?;
+        if checkpoint::is_checkpoint(&weights) {
+            return Self::of_checkpoint(&model.name, &Checkpoint::of_file(file, weights)?);
+        }
+        let mut identity = native_identity(model)?;
+        if let Some(classes) = classes_of_head(&identity, &weights.tensors)? {
+            identity.classes = numbered(classes);
+        }
+        let (network, store) = build(&model.name, &identity)?;
+        store.copy_from(&weights.tensors, file)?;
+        Ok(Self {
+            identity,
+            model: network,
+            recipe: None,
+            origin: None,
+            precision: Precision::Fp32,
+            names_classes: false,
+            store,
+        })
+    }
+
+    /// Where the network is.
+    pub fn device(&self) -> Device {
+        self.store.device()
+    }
+
+    fn of_checkpoint(model: &str, checkpoint: &Checkpoint) -> Result<Self, Error> {
+        checkpoint.ensure_model(model)?;
+        let identity = checkpoint.header.identity.clone();
+        let (network, store) = build(model, &identity)?;
+        checkpoint.restore_weights(&store)?;
+        let recipe = checkpoint.header.recipe()?;
+        let precision = recipe.as_ref().map_or(Precision::Fp32, |recipe| recipe.train.precision);
+        check_precision(precision, store.device())?;
+        let origin = checkpoint.header.origin().cloned();
+        Ok(Self { identity, model: network, recipe, origin, precision, names_classes: true, store })
+    }
+}
+
+/// The number of classes that weights are for: the head is what has another shape for another number of them.
+///
+/// `None` where the weights do not agree about it; strict loading then says how they differ from the model.
+fn classes_of_head(identity: &Identity, weights: &BTreeMap<String, Tensor>) -> Result<Option<i64>, Error> {
+    let shapes = |classes: i64| -> Result<Vec<(String, Vec<i64>)>, Error> {
+        let identity = Identity { classes: numbered(classes), ..identity.clone() };
+        let store = Store::new(Device::Cpu, 0);
+        mp_zoo::build(&identity.model, &identity.options(), &store.root())?;
+        Ok(store.entries().into_iter().map(|entry| (entry.name, entry.tensor.size())).collect())
+    };
+    let (one, other) = (shapes(2)?, shapes(3)?);
+    let mut found = None;
+    for ((name, two), (_, three)) in one.iter().zip(&other).filter(|((_, two), (_, three))| two != three) {
+        let Some(axis) = (0..two.len()).find(|axis| (two[*axis], three[*axis]) == (2, 3)) else { return Ok(None) };
+        let classes = weights.get(name).and_then(|tensor| tensor.size().get(axis).copied());
+        match (classes, found) {
+            (None, _) | (Some(0), _) => return Ok(None),
+            (Some(classes), None) => found = Some(classes),
+            (Some(classes), Some(before)) if classes != before => return Ok(None),
+            _ => {}
+        }
+    }
+    Ok(found)
+}
+
+fn numbered(classes: i64) -> Vec<String> {
+    (0..classes).map(|class| class.to_string()).collect()
+}
+
+/// Writes the weights that training `model` would start from under `seed`, for images of the model's native size; returns
+/// the number of its parameters.
+///
+/// # Errors
+/// A model that cannot be built; a file that cannot be written.
+pub fn save_starting_weights(model: &Spec, seed: u64, file: &Path) -> Result<u64, Error> {
+    let store = Store::new(Device::Cpu, seed);
+    mp_zoo::build(&model.name, &native_identity(model)?.options(), &store.root())?;
+    store.save(file)?;
+    Ok(store.parameter_count())
+}
+
+/// The seed does not matter: all starting values are replaced.
+fn build(model: &str, identity: &Identity) -> Result<(Model, Store), Error> {
+    let store = Store::new(Device::cuda_if_available(), 0);
+    let network = mp_zoo::build(model, &identity.options(), &store.root())?;
+    Ok((network, store))
+}
+
+fn native_identity(model: &Spec) -> Result<Identity, Error> {
+    let input = model.name.parse::<ModelName>()?.family.native;
+    let (mean, std) = match input.channels {
+        3 => (IMAGENET.0.to_vec(), IMAGENET.1.to_vec()),
+        channels => (vec![0.0; channels as usize], vec![1.0; channels as usize]),
+    };
+    Ok(Identity {
+        model: model.name.clone(),
+        routing: model.routing.clone(),
+        classes: numbered(input.classes),
+        channels: input.channels,
+        size: input.size,
+        mean,
+        std,
+        // As the public weights of ImageNet are judged.
+        crop: Some(if input.size >= 224 { 0.875 } else { 1.0 }),
+    })
+}

@@ -1,0 +1,75 @@
+//! One model that takes its turns.
+
+use std::time::Instant;
+
+use mp_nn::Mode;
+use mp_zoo::{InputSize, ModelName, ModelOptions};
+use tch::{Device, Kind, Tensor};
+
+use super::{Benchmark, Pass};
+use crate::learn::{Learner, forward};
+use crate::recipe::{Precision, Recipe};
+use crate::{Error, Spec, machine};
+
+/// Passes of each model that are not timed.
+const WARM_UP: usize = 2;
+
+/// A model, its optimiser and the one batch that it is given in every pass.
+pub(super) struct Contestant {
+    pub(super) learner: Learner,
+    images: Tensor,
+    labels: Tensor,
+    pass: Pass,
+    precision: Precision,
+}
+
+impl Contestant {
+    /// The models of a benchmark in their order, each after its first passes; all get images of the first one's native
+    /// size.
+    pub(super) fn all(benchmark: &Benchmark, device: Device) -> Result<Vec<Self>, Error> {
+        benchmark.check()?;
+        machine::use_threads(benchmark.threads);
+        let input = benchmark.models[0].name.parse::<ModelName>()?.family.native;
+        let mut all = benchmark
+            .models
+            .iter()
+            .map(|spec| Self::new(spec, benchmark, input, device))
+            .collect::<Result<Vec<_>, _>>()?;
+        for contestant in &mut all {
+            for _ in 0..WARM_UP {
+                contestant.milliseconds()?;
+            }
+        }
+        Ok(all)
+    }
+
+    fn new(spec: &Spec, benchmark: &Benchmark, input: InputSize, device: Device) -> Result<Self, Error> {
+        let Benchmark { pass, precision, batch, .. } = *benchmark;
+        let mut recipe = Recipe::default();
+        recipe.train.precision = precision;
+        let options = ModelOptions { input, routing: spec.routing.clone() };
+        let learner = Learner::new(&spec.name, &options, &recipe, device)?;
+        let images = Tensor::randn([batch as i64, input.size, input.size, input.channels], (Kind::Float, device));
+        let labels = Tensor::randint(input.classes, [batch as i64], (Kind::Int64, device));
+        Ok(Self { learner, images: images.permute([0, 3, 1, 2]), labels, pass, precision })
+    }
+
+    /// Milliseconds of one pass; reading a number at its end waits for the device.
+    pub(super) fn milliseconds(&mut self) -> Result<f64, Error> {
+        let start = Instant::now();
+        match self.pass {
+            Pass::Train => {
+                let found = self.learner.accumulate(&self.images, &self.labels, None, 1.0)?;
+                // Small enough that random labels do no harm over many rounds.
+                self.learner.step(1e-4);
+                let _ = found.loss.double_value(&[]);
+            }
+            Pass::Forward => {
+                let _guard = tch::no_grad_guard();
+                let output = forward(self.learner.model(), &self.images, Mode::Eval, self.precision);
+                let _ = output.logits.double_value(&[0, 0]);
+            }
+        }
+        Ok(start.elapsed().as_secs_f64() * 1e3)
+    }
+}

@@ -1,0 +1,68 @@
+//! The best epoch of a run.
+
+use serde::{Deserialize, Serialize};
+
+use crate::evaluate::Evaluation;
+
+/// The most accurate epoch so far; of those that are equally accurate, the one with the lowest loss.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    /// Which, counted from 1.
+    pub epoch: u64,
+    /// Validation images that it classified right.
+    pub correct: u64,
+    /// Validation images.
+    pub images: u64,
+    /// Their mean loss; `None` where it is no finite number, and in a checkpoint that was written before it was kept.
+    #[serde(default)]
+    pub loss: Option<f64>,
+}
+
+impl Best {
+    /// What `epoch`, counted from 1, has reached.
+    pub fn of(epoch: u64, valid: &Evaluation) -> Self {
+        let Evaluation { correct, images, loss, .. } = *valid;
+        Self { epoch, correct, images, loss: Some(loss).filter(|loss| loss.is_finite()) }
+    }
+
+    /// Whether it is more accurate than an earlier one, or as accurate at a lower loss. Where a loss is not known, the earlier
+    /// one stays.
+    pub fn is_better_than(&self, earlier: &Self) -> bool {
+        let lower = matches!((self.loss, earlier.loss), (Some(loss), Some(earlier)) if loss < earlier);
+        self.correct > earlier.correct || self.correct == earlier.correct && lower
+    }
+
+    /// The share of validation images that it classified right.
+    pub fn accuracy(&self) -> f64 {
+        self.correct as f64 / self.images as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_equally_accurate_epochs_the_one_with_the_lower_loss_is_better() {
+        let best = |correct, loss| Best { epoch: 1, correct, images: 10, loss };
+        for (later, earlier, better) in [
+            (best(8, Some(0.9)), best(7, Some(0.1)), true),
+            (best(7, Some(0.1)), best(8, Some(0.9)), false),
+            (best(8, Some(0.4)), best(8, Some(0.5)), true),
+            (best(8, Some(0.5)), best(8, Some(0.5)), false),
+            (best(8, Some(0.6)), best(8, Some(0.5)), false),
+            // A checkpoint from before losses were kept, and a loss that is no number.
+            (best(8, Some(0.1)), best(8, None), false),
+            (best(8, None), best(8, Some(0.5)), false),
+            (best(9, None), best(8, Some(0.5)), true),
+        ] {
+            assert_eq!(later.is_better_than(&earlier), better, "{later:?} after {earlier:?}");
+        }
+    }
+
+    #[test]
+    fn a_best_epoch_without_a_loss_is_read() {
+        let old: Best = serde_json::from_str(r#"{"epoch":3,"correct":7,"images":10}"#).unwrap();
+        assert_eq!(old, Best { epoch: 3, correct: 7, images: 10, loss: None });
+    }
+}

@@ -1,0 +1,148 @@
+//! How good a model is on images it did not learn from, and how it routes them: one pass over a loader, for whoever has a model.
+
+mod confusion;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use mp_data::{Batch, Loader, SkipCount};
+use mp_nn::Mode;
+use mp_routing::{LayerStatistics, RouteAccumulator};
+use mp_zoo::Model;
+use tch::{Device, Kind, Reduction, Tensor};
+
+use crate::Error;
+use crate::images::to_device;
+use crate::learn::forward;
+use crate::recipe::Precision;
+
+pub use confusion::{ClassResult, Confused, Confusion};
+
+/// What an evaluation found.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Evaluation {
+    /// How many images were judged; those that were skipped are not among them.
+    pub images: u64,
+    /// How many of them were classified right.
+    pub correct: u64,
+    /// How many have their class among the [`TOP`] most probable ones; none where there are no more classes than that.
+    pub top_5: Option<u64>,
+    /// The mean cross-entropy in nats, without label smoothing.
+    pub loss: f64,
+    /// Which class was taken for which.
+    pub confusion: Confusion,
+    /// How each routing layer routed; empty for a model that routes nothing.
+    pub layers: Vec<LayerStatistics>,
+    /// The damaged images that were skipped.
+    pub skipped: SkipCount,
+}
+
+/// How many classes an image may be given for [`Evaluation::top_5`].
+pub const TOP: i64 = 5;
+
+impl Evaluation {
+    /// The share of images classified right.
+    pub fn accuracy(&self) -> f64 {
+        self.correct as f64 / self.images as f64
+    }
+
+    /// The share of images whose class is among the five most probable ones.
+    pub fn top_5_accuracy(&self) -> Option<f64> {
+        self.top_5.map(|correct| correct as f64 / self.images as f64)
+    }
+}
+
+/// Some images as they were judged, in the order of the data set.
+#[derive(Debug)]
+pub struct Judged<'a> {
+    /// Their positions in it.
+    pub indices: &'a [usize],
+    /// Their classes.
+    pub labels: &'a [i64],
+    /// The logits `[B, N]`, float32.
+    pub logits: &'a Tensor,
+}
+
+/// Who is told of each image, where somebody is.
+pub type Each<'a> = Option<&'a mut dyn FnMut(Judged<'_>) -> Result<(), Error>>;
+
+/// Evaluates `model` on one pass over `loader`.
+///
+/// # Errors
+/// A batch that cannot be read; [`Error::NoImages`]; [`Error::Interrupted`] once `stop` is set; what `each` returns.
+pub fn evaluate(
+    model: &Model,
+    loader: &Loader,
+    classes: usize,
+    precision: Precision,
+    device: Device,
+    stop: &AtomicBool,
+    mut each: Each<'_>,
+) -> Result<Evaluation, Error> {
+    let _guard = tch::no_grad_guard();
+    let mut truth: Vec<i64> = Vec::new();
+    let mut predicted: Vec<Tensor> = Vec::new();
+    let mut loss = Tensor::zeros([], (Kind::Double, device));
+    let mut top = Tensor::zeros([], (Kind::Int64, device));
+    let has_top = classes > TOP as usize;
+    let mut routes: Option<RouteAccumulator> = None;
+    let mut skipped = SkipCount::default();
+
+    let mut batches = loader.epoch(0, 0);
+    while let Some(batch) = batches.next().transpose()? {
+        if stop.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
+        }
+        skipped.add(&batch);
+        let (mut x, mut labels) = to_device(&batch, device)?;
+        let places = whole(&batch);
+        if places.len() < batch.labels.len() {
+            let whole: Vec<i64> = places.iter().map(|place| *place as i64).collect();
+            let whole = Tensor::from_slice(&whole).to_device(device);
+            (x, labels) = (x.index_select(0, &whole), labels.index_select(0, &whole));
+        }
+        let indices: Vec<usize> = places.iter().map(|place| batch.indices[*place]).collect();
+        let classes_here: Vec<i64> = places.iter().map(|place| batch.labels[*place]).collect();
+        batches.recycle(batch);
+        if places.is_empty() {
+            continue;
+        }
+        let output = forward(model, &x, Mode::Eval, precision);
+        let logits = output.logits.to_kind(Kind::Float);
+        let batch_loss = logits.cross_entropy_loss::<Tensor>(&labels, None, Reduction::Sum, -100, 0.0);
+        let _ = loss.g_add_(&batch_loss.to_kind(Kind::Double));
+        if has_top {
+            let (_, best) = logits.topk(TOP, 1, true, false);
+            let _ = top.g_add_(&best.eq_tensor(&labels.unsqueeze(1)).sum(Kind::Int64));
+        }
+        predicted.push(logits.argmax(1, false));
+        if !output.trace.is_empty() {
+            routes.get_or_insert_with(|| RouteAccumulator::new(classes)).add(&output.trace, &labels)?;
+        }
+        if let Some(each) = &mut each {
+            each(Judged { indices: &indices, labels: &classes_here, logits: &logits })?;
+        }
+        truth.extend(classes_here);
+    }
+    if truth.is_empty() {
+        return Err(Error::NoImages { what: loader.dataset().name().to_owned() });
+    }
+    let predicted = Vec::<i64>::try_from(Tensor::cat(&predicted, 0))
+        .map_err(|error| Error::torch("read the predicted classes", &error))?;
+    let images = truth.len() as u64;
+    let confusion = Confusion::of(classes, truth.into_iter().zip(predicted));
+    Ok(Evaluation {
+        images,
+        correct: confusion.correct(),
+        top_5: has_top.then(|| top.int64_value(&[]) as u64),
+        loss: loss.double_value(&[]) / images as f64,
+        confusion,
+        layers: routes.map(|routes| routes.finish()).transpose()?.unwrap_or_default(),
+        skipped,
+    })
+}
+
+/// The places of the images that stand for themselves: no image is to be judged twice.
+fn whole(batch: &Batch) -> Vec<usize> {
+    let mut skipped = batch.skipped.iter().map(|skipped| skipped.place).peekable();
+    (0..batch.labels.len()).filter(|place| skipped.next_if_eq(place).is_none()).collect()
+}

@@ -1,0 +1,177 @@
+//! A model and all that moves it: forward, backward, step.
+
+use mp_native::Autocast;
+use mp_nn::{Mode, Store};
+use mp_zoo::{Cost, InputSize, Model, ModelOptions, Output};
+use tch::{Device, Kind, Tensor};
+
+use super::LossConfig;
+use crate::Error;
+use crate::optim::{self, Gradients, Optimiser};
+use crate::recipe::{Precision, Recipe};
+
+/// A model with its parameters, its loss and its optimiser.
+pub struct Learner {
+    model: Model,
+    store: Store,
+    gradients: Gradients,
+    optimiser: Box<dyn Optimiser>,
+    loss: LossConfig,
+    input: InputSize,
+    has_routing_loss: bool,
+    precision: Precision,
+    clip_norm: f64,
+}
+
+/// What a forward pass in training found, as scalars on the device: reading them waits for it.
+#[derive(Debug)]
+pub struct Found {
+    /// The mean loss of the batch, with label smoothing and routing losses.
+    pub loss: Tensor,
+    /// The routing losses' part of it.
+    pub routing_loss: Option<Tensor>,
+    /// How many images were classified right, i64.
+    pub correct: Tensor,
+}
+
+impl Learner {
+    /// A learner of the model `name`, with the starting weights of the recipe's seed.
+    ///
+    /// # Errors
+    /// A model that cannot be built; [`Error::Precision`]; a routing loss that the model's routes cannot give.
+    pub fn new(name: &str, options: &ModelOptions, recipe: &Recipe, device: Device) -> Result<Self, Error> {
+        let precision = recipe.train.precision;
+        check_precision(precision, device)?;
+        let store = Store::new(device, recipe.train.seed);
+        let model = mp_zoo::build(name, options, &store.root())?;
+        let loss = LossConfig {
+            label_smoothing: recipe.train.label_smoothing,
+            class_weights: Vec::new(),
+            routing: recipe.routing_loss.clone(),
+        };
+
+        let InputSize { channels, size, .. } = options.input;
+        let image = Tensor::zeros([1, channels, size, size], (Kind::Float, device));
+        let has_routing_loss = {
+            let _guard = tch::no_grad_guard();
+            loss.routing.total(&model.forward(&image, Mode::Eval).trace)?.is_some()
+        };
+
+        let optimiser = optim::build(&recipe.optimiser, store.parameters());
+        let (gradients, clip_norm) = (Gradients::of(store.parameters()), recipe.train.clip_norm);
+        Ok(Self {
+            model,
+            store,
+            gradients,
+            optimiser,
+            loss,
+            input: options.input,
+            has_routing_loss,
+            precision,
+            clip_norm,
+        })
+    }
+
+    /// The learner with a loss in which each class has its weight; none: all count alike.
+    #[must_use]
+    pub fn weighing(mut self, class_weights: Vec<f64>) -> Self {
+        self.loss.class_weights = class_weights;
+        self
+    }
+
+    /// What is minimised.
+    pub fn loss(&self) -> &LossConfig {
+        &self.loss
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// The parameters and buffers of the model.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Its parameters and multiply-adds.
+    pub fn cost(&self) -> Cost {
+        mp_zoo::cost(&self.store, &self.model, self.input)
+    }
+
+    /// The state of the optimiser under the names that a checkpoint gives it: `optimiser/mean/fc.weight`.
+    pub fn optimiser_state(&self) -> Vec<(String, Tensor)> {
+        self.optimiser.state().into_iter().map(|(name, tensor)| (format!("optimiser/{name}"), tensor)).collect()
+    }
+
+    /// Whether the loss has a part that comes from the gates.
+    pub fn has_routing_loss(&self) -> bool {
+        self.has_routing_loss
+    }
+
+    /// Adds the gradients of the mean loss over a batch, times `share`, to those that are there.
+    ///
+    /// `images` is `[B, C, H, W]`, `labels` `[B]`; `targets`, `[B, N]`, are learnt instead of the labels where images were
+    /// mixed, while what is classified right is still what the label says. With the shares of the batches of one step
+    /// summing to 1, the step follows the mean over all their images.
+    ///
+    /// # Errors
+    /// A routing loss that the model's routes cannot give.
+    pub fn accumulate(
+        &mut self,
+        images: &Tensor,
+        labels: &Tensor,
+        targets: Option<&Tensor>,
+        share: f64,
+    ) -> Result<Found, Error> {
+        let output = forward(&self.model, images, Mode::Train, self.precision);
+        let loss = self.loss.of(&output, targets.unwrap_or(labels), self.model.objective())?;
+        if share == 1.0 {
+            loss.total.backward();
+        } else {
+            (&loss.total * share).backward();
+        }
+        Ok(Found {
+            loss: loss.total.detach(),
+            routing_loss: loss.routing.map(|routing| routing.detach()),
+            correct: correct(&output.logits, labels),
+        })
+    }
+
+    /// Takes one step along the gathered gradients with learning rate `rate`, and clears them.
+    pub fn step(&mut self, rate: f64) {
+        if self.clip_norm > 0.0 {
+            let _norm = self.gradients.clip(self.clip_norm);
+        }
+        self.optimiser.step(rate);
+        self.gradients.clear();
+    }
+
+    /// Whether every number of the model is finite; waits for the device.
+    pub fn is_finite(&self) -> bool {
+        let _guard = tch::no_grad_guard();
+        let finite: Vec<Tensor> = self.store.entries().iter().map(|entry| entry.tensor.isfinite().all()).collect();
+        finite.is_empty() || Tensor::stack(&finite, 0).all().int64_value(&[]) != 0
+    }
+}
+
+/// Applies a model in the number format asked for.
+pub fn forward(model: &Model, images: &Tensor, mode: Mode, precision: Precision) -> Output {
+    let _autocast = (precision == Precision::Bf16).then(Autocast::bf16_cpu);
+    model.forward(images, mode)
+}
+
+/// How many of the images are classified right, an i64 scalar on the device. `logits` is `[B, N]`, `labels` `[B]`.
+pub fn correct(logits: &Tensor, labels: &Tensor) -> Tensor {
+    let _guard = tch::no_grad_guard();
+    logits.argmax(1, false).eq_tensor(labels).sum(Kind::Int64)
+}
+
+/// # Errors
+/// [`Error::Precision`]: autocast to bfloat16 is bound for the CPU only.
+pub fn check_precision(precision: Precision, device: Device) -> Result<(), Error> {
+    if precision == Precision::Bf16 && device != Device::Cpu {
+        return Err(Error::Precision { device: format!("{device:?}") });
+    }
+    Ok(())
+}

@@ -1,0 +1,294 @@
+//! The loop: batch, paths, logits and trace, loss, step, metrics, checkpoint.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use mp_data::{Batch, Loader};
+use tch::Device;
+
+use super::running::Running;
+use crate::Error;
+use crate::checkpoint::{self, Best, Checkpoint, Header, Position, Stopwatch};
+use crate::evaluate::{Evaluation, evaluate};
+use crate::images::{Corpus, Origin, targets_to_device, to_device};
+use crate::learn::{self, Learner, seed};
+use crate::recipe::Recipe;
+use crate::schedule::Schedule;
+use crate::watch::{Epoch, Event, Interval, Observer};
+
+/// A run, ready to start or to go on.
+pub struct Trainer<'a> {
+    recipe: &'a Recipe,
+    learner: Learner,
+    schedule: Schedule,
+    train: Loader,
+    valid: Loader,
+    header: Header,
+    running: Running,
+}
+
+/// What a run is connected to.
+pub struct Surroundings<'s> {
+    /// The folder of its checkpoints.
+    pub checkpoints: &'s Path,
+    /// Who is told how it goes.
+    pub observer: &'s mut dyn Observer,
+    /// Once set, the run ends at the next step with a checkpoint.
+    pub stop: &'s AtomicBool,
+}
+
+/// How a run ended, when nothing went wrong.
+#[derive(Debug)]
+pub struct Ended {
+    /// Whether all epochs are done; otherwise it was asked to stop, and has left a checkpoint to go on from.
+    pub finished: bool,
+    /// Where it stands, its best epoch and its times.
+    pub header: Header,
+}
+
+impl<'a> Trainer<'a> {
+    /// A run of `recipe` from its start.
+    ///
+    /// # Errors
+    /// A model that cannot be built for these images, and whatever the loaders refuse.
+    pub fn new(recipe: &'a Recipe, corpus: &Corpus, device: Device) -> Result<Self, Error> {
+        let identity = corpus.identity(recipe);
+        let train = corpus.train_loader(recipe)?;
+        let smallest = corpus.train.len().min(recipe.train.batch_size);
+        learn::ensure_varied(&identity.model, &identity.options(), smallest)?;
+        let steps_per_epoch = recipe.train.steps(train.batches_per_epoch());
+        Ok(Self {
+            recipe,
+            learner: Learner::new(&identity.model, &identity.options(), recipe, device)?
+                .weighing(corpus.class_weights(recipe)?),
+            schedule: Schedule::of(recipe, steps_per_epoch),
+            train,
+            valid: corpus.valid_loader(recipe)?,
+            header: Header::new(identity),
+            running: Running::default(),
+        })
+    }
+
+    /// Goes back to where the checkpoint was taken.
+    ///
+    /// # Errors
+    /// A checkpoint of another model, or of another optimiser.
+    pub fn resume(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
+        checkpoint.ensure_model(&self.header.identity.model)?;
+        checkpoint.restore_weights(self.learner.store())?;
+        checkpoint.restore_state(self.learner.optimiser_state())?;
+        self.running = Running::restore(checkpoint)?;
+        let crop = self.header.identity.crop;
+        self.header = checkpoint.header.clone();
+        // Older files leave it to the recipe.
+        self.header.identity.crop = self.header.identity.crop.or(crop);
+        Ok(())
+    }
+
+    /// What the checkpoints say that the run is made of.
+    pub fn keep_origin(&mut self, origin: Origin) {
+        self.header = self.header.clone().with_origin(origin);
+    }
+
+    /// Where the run stands.
+    pub fn position(&self) -> Position {
+        self.header.position
+    }
+
+    /// Steps of each epoch.
+    pub fn steps_per_epoch(&self) -> u64 {
+        self.recipe.train.steps(self.train.batches_per_epoch())
+    }
+
+    /// The model with what trains it.
+    pub fn learner(&self) -> &Learner {
+        &self.learner
+    }
+
+    /// Trains to the end, or until asked to stop.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`], with the last good checkpoint kept; a batch that could not be read; a checkpoint that could
+    /// not be written; whatever the observer returns.
+    pub fn run(mut self, mut around: Surroundings<'_>) -> Result<Ended, Error> {
+        let (position, epochs) = (self.header.position, self.recipe.train.epochs);
+        around.observer.observe(&Event::Start { position, epochs, steps_per_epoch: self.steps_per_epoch() })?;
+        while self.header.position.epoch < epochs && !self.is_out_of_patience() {
+            let epoch = self.epoch(&mut around).and_then(|()| self.end_epoch(&mut around));
+            match epoch {
+                Ok(()) => {}
+                Err(Error::Interrupted) => {
+                    self.save(&mut around)?;
+                    around.observer.observe(&Event::Stopped(self.header.position))?;
+                    return Ok(Ended { finished: false, header: self.header });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Ended { finished: true, header: self.header })
+    }
+
+    /// Trains from the present position to the end of the epoch.
+    fn epoch(&mut self, around: &mut Surroundings<'_>) -> Result<(), Error> {
+        let Position { epoch, step_in_epoch, .. } = self.header.position;
+        let accumulate = self.recipe.train.accumulate;
+        let mut batches = self.train.epoch(epoch, step_in_epoch as usize * accumulate);
+        let mut stopwatch = Stopwatch::start(batches.waited());
+
+        loop {
+            let group = batches.by_ref().take(accumulate).collect::<Result<Vec<Batch>, _>>()?;
+            if group.is_empty() {
+                break;
+            }
+            self.step(&group)?;
+            group.into_iter().for_each(|batch| batches.recycle(batch));
+            around.observer.observe(&Event::Step(self.header.position))?;
+
+            let step = self.header.position.step;
+            if step.is_multiple_of(self.recipe.train.log_every) {
+                self.running.read()?;
+                stopwatch.lap(&mut self.header.timing, batches.waited());
+                self.report(around)?;
+            }
+            let every = self.recipe.train.checkpoint_every;
+            // The end of an epoch has a checkpoint of its own.
+            let is_last = self.header.position.step_in_epoch == self.steps_per_epoch();
+            if every > 0 && step.is_multiple_of(every) && !is_last {
+                stopwatch.lap(&mut self.header.timing, batches.waited());
+                self.save(around)?;
+                stopwatch = Stopwatch::start(batches.waited());
+            }
+            if around.stop.load(Ordering::Relaxed) {
+                stopwatch.lap(&mut self.header.timing, batches.waited());
+                return Err(Error::Interrupted);
+            }
+        }
+        self.ensure_finite()?;
+        stopwatch.lap(&mut self.header.timing, batches.waited());
+        Ok(())
+    }
+
+    /// One step of the optimiser, over the images of one or more batches.
+    fn step(&mut self, batches: &[Batch]) -> Result<(), Error> {
+        let position = &mut self.header.position;
+        let rate = self.schedule.rate(position.step);
+        tch::manual_seed(seed::of_step(self.recipe.train.seed, position.step));
+        position.step += 1;
+        position.step_in_epoch += 1;
+
+        let images: usize = batches.iter().map(|batch| batch.labels.len()).sum();
+        let mass = |batch: &Batch| {
+            let labels = batch.labels.as_slice().unwrap_or_default();
+            self.learner.loss().mass(labels, batch.targets.is_some())
+        };
+        let masses: Vec<f64> = batches.iter().map(mass).collect();
+        let total: f64 = masses.iter().sum();
+        for (batch, mass) in batches.iter().zip(masses) {
+            let share = mass / total;
+            let device = self.learner.store().device();
+            self.header.skipped.add(batch);
+            let ((x, labels), targets) = (to_device(batch, device)?, targets_to_device(batch, device)?);
+            let found = self.learner.accumulate(&x, &labels, targets.as_ref(), share)?;
+            self.running.push(position.step, batch.labels.len(), share, found);
+        }
+        self.learner.step(rate);
+        self.header.images += images as u64;
+        Ok(())
+    }
+
+    fn report(&mut self, around: &mut Surroundings<'_>) -> Result<(), Error> {
+        let sums = std::mem::take(&mut self.running.interval);
+        let seconds = std::mem::take(&mut self.header.timing.interval);
+        let interval = Interval {
+            position: self.header.position,
+            rate: self.last_rate(),
+            losses: std::mem::take(&mut self.running.losses),
+            accuracy: sums.accuracy(),
+            routing_loss: self.learner.has_routing_loss().then(|| sums.mean_routing_loss()),
+            images_per_second: sums.images / seconds,
+        };
+        around.observer.observe(&Event::Interval(&interval))
+    }
+
+    /// Evaluates, notes whether this epoch is the best, and moves on to the next.
+    fn end_epoch(&mut self, around: &mut Surroundings<'_>) -> Result<(), Error> {
+        let valid = self.evaluate(around.stop)?;
+        let sums = std::mem::take(&mut self.running.epoch);
+        let seconds = std::mem::take(&mut self.header.timing.epoch);
+        let Position { epoch, step, .. } = self.header.position;
+        let position = Position { epoch: epoch + 1, step_in_epoch: 0, step };
+        self.header.skipped_valid = valid.skipped.clone();
+        self.header.confusion = valid.confusion.clone();
+        let reached = Best::of(position.epoch, &valid);
+        let best = self.header.best.is_none_or(|best| reached.is_better_than(&best));
+
+        self.header.position = position;
+        if best {
+            self.header.best = Some(reached);
+        }
+        // Before the checkpoint: a run that dies between the two repeats the epoch's end and reports it again.
+        around.observer.observe(&Event::Epoch(&Epoch {
+            position,
+            rate: self.last_rate(),
+            train_loss: sums.mean_loss(),
+            train_accuracy: sums.accuracy(),
+            valid,
+            best,
+            train_seconds: seconds,
+            images_per_second: sums.images / seconds,
+        }))?;
+        if let (true, Some(best)) = (self.is_out_of_patience(), self.header.best) {
+            around.observer.observe(&Event::OutOfPatience { position, best: best.epoch })?;
+        }
+        if best {
+            self.write(&checkpoint::best(around.checkpoints))?;
+        }
+        self.save(around)
+    }
+
+    /// Whether so many epochs have gone by since the best one that no more are worth it. It follows from the header alone, so
+    /// that a resumed run stops where it would have stopped.
+    fn is_out_of_patience(&self) -> bool {
+        let patience = self.recipe.train.patience;
+        let Header { position, best, .. } = &self.header;
+        patience > 0 && best.is_some_and(|best| position.epoch.saturating_sub(best.epoch) >= patience)
+    }
+
+    /// Weights may be finite, and so large that no logits are.
+    fn evaluate(&self, stop: &AtomicBool) -> Result<Evaluation, Error> {
+        let classes = self.header.identity.classes.len();
+        let (precision, device) = (self.recipe.train.precision, self.learner.store().device());
+        let valid = evaluate(self.learner.model(), &self.valid, classes, precision, device, stop, None)?;
+        if valid.loss.is_finite() {
+            return Ok(valid);
+        }
+        Err(Error::Diverged {
+            step: self.header.position.step,
+            found: format!("the validation loss is {}", valid.loss),
+        })
+    }
+
+    fn last_rate(&self) -> f64 {
+        self.schedule.rate(self.header.position.step.saturating_sub(1))
+    }
+
+    fn save(&mut self, around: &mut Surroundings<'_>) -> Result<(), Error> {
+        self.ensure_finite()?;
+        self.write(&checkpoint::last(around.checkpoints))?;
+        around.observer.observe(&Event::Saved(self.header.position))
+    }
+
+    fn write(&self, path: &Path) -> Result<(), Error> {
+        let state = self.learner.optimiser_state().into_iter().chain(self.running.state()).collect();
+        Checkpoint::save(path, &self.header, self.learner.store(), state)
+    }
+
+    /// A finite loss may still have had a gradient that was not: weights are looked at too before they are kept.
+    fn ensure_finite(&mut self) -> Result<(), Error> {
+        self.running.read()?;
+        if self.learner.is_finite() {
+            return Ok(());
+        }
+        Err(Error::Diverged { step: self.header.position.step, found: "a weight is no finite number".to_owned() })
+    }
+}
