@@ -29,10 +29,10 @@ mod store;
 mod weights;
 
 pub use error::{Error, Mismatch};
-pub use init::Init;
+pub use init::{BiasInit, Init, WeightInit};
 pub use layers::{
-    BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, ConvNorm, Dropout, Linear, LinearConfig, WeightInit,
-    conv2d_grouped, conv2d_stacked, global_avg_pool, max_pool2d,
+    BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, ConvNorm, Dropout, Linear, LinearConfig, Pair,
+    RectConv2dConfig, conv2d_grouped, conv2d_stacked, global_avg_pool, max_pool2d,
 };
 pub use meter::{Meter, numbers_of_one};
 pub use mode::{Mode, Module};
