@@ -19,6 +19,7 @@
 
 mod error;
 mod foreign;
+mod formula;
 mod init;
 mod layers;
 mod meter;
@@ -29,10 +30,13 @@ mod store;
 mod weights;
 
 pub use error::{Error, Mismatch};
-pub use init::Init;
+pub use formula::{fill_by_formula, formula_input, formula_values};
+pub use init::{BiasInit, Init, WeightInit};
 pub use layers::{
-    BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, ConvNorm, Dropout, Linear, LinearConfig, WeightInit,
-    conv2d_grouped, conv2d_stacked, global_avg_pool, max_pool2d,
+    Activation, AvgPool2d, BatchNorm2d, BatchNorm2dConfig, ChannelConv, ChannelConvConfig, Conv2d, Conv2dConfig,
+    ConvNorm, DropBlock, Dropout, Linear, LinearConfig, LocalResponseNorm, LocalResponseNormConfig, MaxPool2d, Maxout,
+    Pair, RectConv2dConfig, StochasticDepth, adaptive_avg_pool2d, conv2d_grouped, conv2d_stacked, global_avg_pool,
+    max_pool2d, upsample_nearest,
 };
 pub use meter::{Meter, numbers_of_one};
 pub use mode::{Mode, Module};

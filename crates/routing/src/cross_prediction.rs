@@ -86,10 +86,7 @@ impl CrossPredictionConfig {
         }
         let area = conv.kernel * conv.kernel;
         let uniform = Init::kaiming_uniform(shape.channels * area);
-        let start = match conv.init {
-            WeightInit::KaimingUniform => uniform.clone(),
-            WeightInit::KaimingNormalFanOut => Init::kaiming_normal(conv.out_channels * area),
-        };
+        let start = conv.init.start(shape.channels * area, conv.out_channels * area);
         let weight = [conv.out_channels, shape.sources * shape.channels, conv.kernel, conv.kernel];
         let bias = conv.bias.then_some(uniform);
         let step = Step::Convolution { stride: conv.stride, padding: conv.padding };

@@ -1,114 +1,40 @@
 //! Two-dimensional convolution.
 
 use mp_native::{Convolution, can_conv};
-use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use crate::{Error, Init, Meter, Mode, Module, Params, Role, numbers_of_one};
+use super::RectConv2dConfig;
+use crate::{Meter, Mode, Module, numbers_of_one};
 
-/// How the weights of a convolution start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum WeightInit {
-    /// PyTorch's default: uniform within `1 / sqrt(fan_in)`.
-    #[default]
-    KaimingUniform,
-    /// Torchvision's for ResNet and VGG: normal with deviation `sqrt(2 / fan_out)`.
-    KaimingNormalFanOut,
-}
-
-/// A square two-dimensional convolution; [`Conv2dConfig::new`] gives stride 1, no padding, one group and a bias.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Conv2dConfig {
-    /// Channels of the input.
-    pub in_channels: i64,
-    /// Channels of the output.
-    pub out_channels: i64,
-    /// Height and width of the kernel.
-    pub kernel: i64,
-    /// Step of the kernel.
-    pub stride: i64,
-    /// Zeros added on each side.
-    pub padding: i64,
-    /// Groups of channels that do not see each other.
-    pub groups: i64,
-    /// Whether a bias is added.
-    pub bias: bool,
-    /// How the weights start.
-    pub init: WeightInit,
-}
-
-impl Conv2dConfig {
-    /// PyTorch's defaults for the given channels and kernel.
-    pub fn new(in_channels: i64, out_channels: i64, kernel: i64) -> Self {
-        Conv2dConfig {
-            in_channels,
-            out_channels,
-            kernel,
-            stride: 1,
-            padding: 0,
-            groups: 1,
-            bias: true,
-            init: WeightInit::default(),
-        }
-    }
-
-    /// Height or width of the output for that of the input.
-    pub fn output_size(&self, input: i64) -> i64 {
-        (input + 2 * self.padding - self.kernel) / self.stride + 1
-    }
-
-    /// Takes `weight` `[out, in / groups, kernel, kernel]` and, where there is one, `bias` `[out]`.
-    ///
-    /// # Errors
-    /// Sizes below 1, padding below 0, groups that do not divide both channels, or a taken name.
-    pub fn build(&self, params: &Params) -> Result<Conv2d, Error> {
-        let at = |what: &str| format!("{what} of the convolution `{}`", params.path());
-        for (what, value, least) in [
-            ("in_channels", self.in_channels, 1),
-            ("out_channels", self.out_channels, 1),
-            ("kernel", self.kernel, 1),
-            ("stride", self.stride, 1),
-            ("padding", self.padding, 0),
-            ("groups", self.groups, 1),
-        ] {
-            if value < least {
-                return Err(Error::config(at(what), format!("at least {least}"), value));
-            }
-        }
-        if self.in_channels % self.groups != 0 || self.out_channels % self.groups != 0 {
-            let channels = format!("a divisor of {} and {}", self.in_channels, self.out_channels);
-            return Err(Error::config(at("groups"), channels, self.groups));
-        }
-        let shape = [self.out_channels, self.in_channels / self.groups, self.kernel, self.kernel];
-        let fan_in = shape[1] * self.kernel * self.kernel;
-        let init = match self.init {
-            WeightInit::KaimingUniform => Init::kaiming_uniform(fan_in),
-            WeightInit::KaimingNormalFanOut => Init::kaiming_normal(self.out_channels * self.kernel * self.kernel),
-        };
-        let weight = params.parameter("weight", &shape, init, Role::Weight)?;
-        let bias = if self.bias {
-            Some(params.parameter("bias", &[self.out_channels], Init::kaiming_uniform(fan_in), Role::Bias)?)
-        } else {
-            None
-        };
-        Ok(Conv2d { weight, bias, config: self.clone(), meter: params.meter().clone() })
-    }
-}
-
-/// `Y = W * X + b`: `[B, in, H, W]` to `[B, out, H', W']` with `H' = (H + 2 padding - kernel) / stride + 1`.
+/// `Y = W * X + b`: `[B, in, H, W]` to `[B, out, H', W']` with `H' = (H + 2 padding - dilation (kernel - 1) - 1) / stride + 1`
+/// rounded down, and `W'` likewise. Built by [`Conv2dConfig`](crate::Conv2dConfig) or [`RectConv2dConfig`].
+///
+/// ```
+/// use mp_nn::{Conv2dConfig, Device, Kind, Mode, Module, RectConv2dConfig, Store, Tensor};
+///
+/// let store = Store::new(Device::Cpu, 0);
+/// let x = Tensor::zeros([2, 3, 17, 17], (Kind::Float, Device::Cpu));
+/// let square = Conv2dConfig { stride: 2, ..Conv2dConfig::new(3, 8, 3) }.build(&(&store.root() / "square"))?;
+/// assert_eq!(square.forward(&x, Mode::Eval).size(), [2, 8, 8, 8]);
+/// let flat = RectConv2dConfig::new(3, 8, (1, 7)).build(&(&store.root() / "flat"))?;
+/// assert_eq!(flat.forward(&x, Mode::Eval).size(), [2, 8, 17, 11]);
+/// # Ok::<(), mp_nn::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Conv2d {
     pub(super) weight: Tensor,
     pub(super) bias: Option<Tensor>,
-    config: Conv2dConfig,
+    config: RectConv2dConfig,
     meter: Meter,
 }
 
 impl Conv2d {
+    pub(super) fn new(weight: Tensor, bias: Option<Tensor>, config: RectConv2dConfig, meter: Meter) -> Self {
+        Conv2d { weight, bias, config, meter }
+    }
+
     /// What it was built from.
-    pub fn config(&self) -> &Conv2dConfig {
+    pub fn config(&self) -> &RectConv2dConfig {
         &self.config
     }
 }
@@ -120,29 +46,32 @@ impl Module for Conv2d {
 }
 
 impl Conv2d {
-    /// Its own step and padding with other weights: `[out', in / groups', kernel, kernel]`.
+    /// Its own step and padding with other weights: `[out', in / groups', kernel height, kernel width]`.
     fn convolve(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, groups: i64) -> Tensor {
         let c = &self.config;
-        let convolution = self.with(weight, bias);
-        let y = if groups == 1 && can_conv(x, convolution) {
+        let y = match self.with(weight, bias) {
             // What it refuses was asked before: what is left fails in libtorch, where `conv2d` panics as well.
-            mp_native::conv(x, convolution).unwrap_or_else(|error| panic!("{error}"))
-        } else {
-            x.conv2d(weight, bias, [c.stride; 2], [c.padding; 2], [1; 2], groups)
+            Some(convolution) if groups == 1 && can_conv(x, convolution) => {
+                mp_native::conv(x, convolution).unwrap_or_else(|error| panic!("{error}"))
+            }
+            _ => x.conv2d(weight, bias, c.stride.both(), c.padding.both(), c.dilation.both(), groups),
         };
         self.count(&y);
         y
     }
 
-    /// Its own step and padding with these weights, as mp-native takes them.
-    pub(super) fn with<'a>(&self, weight: &'a Tensor, bias: Option<&'a Tensor>) -> Convolution<'a> {
-        Convolution { weight, bias, stride: self.config.stride, padding: self.config.padding }
+    /// Its own step and padding with these weights, as mp-native takes them: square and without dilation only.
+    pub(super) fn with<'a>(&self, weight: &'a Tensor, bias: Option<&'a Tensor>) -> Option<Convolution<'a>> {
+        let c = &self.config;
+        let plain = c.kernel.square().is_some() && c.dilation == 1.into();
+        let (stride, padding) = (c.stride.square()?, c.padding.square()?);
+        plain.then_some(Convolution { weight, bias, stride, padding })
     }
 
     /// Adds the multiply-adds of a result of its own to the meter.
     pub(super) fn count(&self, y: &Tensor) {
         let c = &self.config;
-        self.meter.add(numbers_of_one(y) * (c.in_channels / c.groups * c.kernel * c.kernel) as u64);
+        self.meter.add(numbers_of_one(y) * (c.in_channels / c.groups * c.kernel.area()) as u64);
     }
 }
 

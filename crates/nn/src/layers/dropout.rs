@@ -8,6 +8,18 @@ use crate::{Error, Mode, Module};
 /// everything. Any shape. Srivastava et al., JMLR 15, 2014.
 ///
 /// Draws from libtorch's generator: seed it (`tch::manual_seed`) for repeatable steps.
+///
+/// ```
+/// use mp_nn::{Dropout, Mode, Module, Tensor};
+///
+/// let x = Tensor::from_slice(&[1.0_f32, 2.0, 3.0]);
+/// let dropout = Dropout::new(0.5)?;
+/// assert_eq!(dropout.forward(&x, Mode::Eval), x);
+/// // Every number is dropped or doubled.
+/// let y = dropout.forward(&x, Mode::Train);
+/// assert!(y.eq_tensor(&(&x * 2.0)).logical_or(&y.eq(0.0)).all() == Tensor::from(true));
+/// # Ok::<(), mp_nn::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Dropout {
     probability: f64,

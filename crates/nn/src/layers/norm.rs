@@ -60,8 +60,20 @@ impl BatchNorm2dConfig {
 ///
 /// What follows a norm in most networks, a ReLU or the addition of a shortcut and a ReLU, is best asked of the norm itself
 /// ([`BatchNorm2d::forward_relu`], [`BatchNorm2d::forward_add_relu`]): channels-last maps on the CPU then take no further
-/// pass over memory for it. Other maps get libtorch's own operations, with the same numbers. Of the convolution before it as
-/// well take [`ConvNorm`](crate::ConvNorm).
+/// pass over memory for it. Other maps get libtorch's own operations, with the same numbers. To fuse the preceding
+/// convolution too, use [`ConvNorm`](crate::ConvNorm).
+///
+/// ```
+/// use mp_nn::{BatchNorm2dConfig, Device, Kind, Mode, Module, Store, Tensor};
+///
+/// let store = Store::new(Device::Cpu, 0);
+/// // The Inception networks have 1e-3 for `eps`.
+/// let norm = BatchNorm2dConfig { eps: 1e-3, ..BatchNorm2dConfig::new(3) }.build(&(&store.root() / "bn1"))?;
+/// let x = Tensor::full([2, 3, 4, 4], -1.0, (Kind::Float, Device::Cpu));
+/// assert_eq!(norm.forward(&x, Mode::Train), x.zeros_like(), "the batch's own mean is taken off");
+/// assert_eq!(norm.forward_relu(&x, Mode::Eval).size(), [2, 3, 4, 4]);
+/// # Ok::<(), mp_nn::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct BatchNorm2d {
     weight: Tensor,
