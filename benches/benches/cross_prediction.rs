@@ -6,7 +6,7 @@ use std::hint::black_box;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use mp_benches::{PATHS, Precision, STAGES, backward, batch, configuration};
 use mp_nn::{Device, Store, WeightInit};
-use mp_routing::{ConvShape, CrossPredictionConfig, Form, RoutingShape, Trace};
+use mp_routing::{ConvShape, CrossPredictionConfig, Form, Pass, RoutingShape};
 
 fn cross_prediction(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("cross_prediction");
@@ -30,7 +30,7 @@ fn cross_prediction(criterion: &mut Criterion) {
             group.bench_function(id("forward"), |bencher| {
                 let _no_grad = tch::no_grad_guard();
                 let _autocast = precision.scope();
-                bencher.iter(|| black_box(layer.forward(&fixed, &mut Trace::new())));
+                bencher.iter(|| black_box(layer.forward(&fixed, &mut Pass::train())));
             });
             let trained = stage.features(batch, true);
             let gradients: Vec<_> = fixed.iter().map(|x| precision.of(x)).collect();
@@ -38,7 +38,7 @@ fn cross_prediction(criterion: &mut Criterion) {
                 bencher.iter(|| {
                     let (targets, _) = {
                         let _autocast = precision.scope();
-                        layer.forward(&trained, &mut Trace::new())
+                        layer.forward(&trained, &mut Pass::train())
                     };
                     backward(&targets, &gradients);
                 });

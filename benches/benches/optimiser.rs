@@ -14,7 +14,7 @@ fn parameters() -> Vec<Entry> {
     let store = Store::new(Device::Cpu, 0);
     let model = mp_zoo::build("resnet20_x3", &ModelOptions::new(INPUT), &store.root()).expect("a registered name");
     let image = Tensor::randn([2, INPUT.channels, INPUT.size, INPUT.size], (Kind::Float, Device::Cpu));
-    model.forward(&image, Mode::Train).logits.square().mean(Kind::Float).backward();
+    model.forward(&image, Mode::Train).logits().square().mean(Kind::Float).backward();
     store.parameters()
 }
 

@@ -37,7 +37,7 @@ fn step(criterion: &mut Criterion) {
             let id = |pass: &str| BenchmarkId::new(format!("{name}/{pass}/{}", precision.name()), paths);
             group.bench_function(id("forward"), |bencher| {
                 let _no_grad = tch::no_grad_guard();
-                bencher.iter(|| forward(learner.model(), &images, Mode::Eval, precision).logits);
+                bencher.iter(|| forward(learner.model(), &images, Mode::Eval, precision));
             });
             group.bench_function(id("training"), |bencher| {
                 bencher.iter(|| {
@@ -54,7 +54,7 @@ fn learner(model: &str, precision: Precision) -> Learner {
     let spec: Spec = model.parse().expect("a model and its routing");
     let mut recipe = Recipe::default();
     recipe.train.precision = precision;
-    let options = ModelOptions { input: INPUT, routing: spec.routing };
+    let options = ModelOptions::routed(INPUT, spec.routing);
     Learner::new(&spec.name, &options, &recipe, Device::Cpu).expect("a registered name")
 }
 

@@ -46,7 +46,7 @@ fn explain(args: Bench) -> anyhow::Result<()> {
         let input = spec.name.parse::<ModelName>()?.family.native;
         let tuning = Tuning {
             model: spec.name.clone(),
-            options: ModelOptions { input, routing: spec.routing.clone() },
+            options: ModelOptions::routed(input, spec.routing.clone()),
             precision: args.precision,
             batch: args.batch,
             threads: args.threads,

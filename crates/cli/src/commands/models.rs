@@ -55,7 +55,7 @@ fn find(pattern: &str) -> anyhow::Result<Vec<Listed>> {
 fn named(text: &str) -> Result<Listed, mp_train::Error> {
     let Spec { name, routing, .. } = text.parse()?;
     let input = name.parse::<ModelName>()?.family.native;
-    let cost = mp_zoo::cost_of(&name, &ModelOptions { input, routing })?;
+    let cost = mp_zoo::cost_of(&name, &ModelOptions::routed(input, routing))?;
     Ok(Listed { name: text.to_owned(), cost, input, summary: "not listed".to_owned() })
 }
 

@@ -47,7 +47,7 @@ impl Contestant {
         let Benchmark { pass, precision, batch, .. } = *benchmark;
         let mut recipe = Recipe::default();
         recipe.train.precision = precision;
-        let options = ModelOptions { input, routing: spec.routing.clone() };
+        let options = ModelOptions::routed(input, spec.routing.clone());
         let learner = Learner::new(&spec.name, &options, &recipe, device)?;
         let images = Tensor::randn([batch as i64, input.size, input.size, input.channels], (Kind::Float, device));
         let labels = Tensor::randint(input.classes, [batch as i64], (Kind::Int64, device));
@@ -67,7 +67,7 @@ impl Contestant {
             Pass::Forward => {
                 let _guard = tch::no_grad_guard();
                 let output = forward(self.learner.model(), &self.images, Mode::Eval, self.precision);
-                let _ = output.logits.double_value(&[0, 0]);
+                let _ = output.logits().double_value(&[0, 0]);
             }
         }
         Ok(start.elapsed().as_secs_f64() * 1e3)

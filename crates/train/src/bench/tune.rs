@@ -10,8 +10,8 @@ use std::time::Instant;
 
 use mp_blocks::{Execution, Paths};
 use mp_native::Autocast;
-use mp_nn::{Mode, Store};
-use mp_routing::{Trace, figure};
+use mp_nn::Store;
+use mp_routing::{Pass, figure};
 use mp_zoo::{LayerPlan, ModelOptions};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
@@ -118,10 +118,9 @@ pub fn explain(tuning: &Tuning, cache: &Path, layer_done: &mut dyn FnMut(usize))
                 ms
             }
         };
-        let block = &layer.paths.block;
         explained.push(Explained {
             position: layer.position.clone(),
-            input: format!("{} x {}x{2}x{2}", layer.paths.paths, block.in_channels(), layer.size),
+            input: format!("{} x {}", layer.paths.paths, layer.input),
             chosen: choose(&ms),
             ms,
             cached,
@@ -163,7 +162,7 @@ fn measure(
     for way in &layer.ways {
         let store = Store::new(device, 0);
         let config = mp_blocks::PathsConfig { execution: *way, ..layer.paths.clone() };
-        let paths = config.build(&store.root(), &layer.position).map_err(mp_zoo::Error::from)?;
+        let paths = config.build(layer.input, &store.root(), &layer.position).map_err(mp_zoo::Error::from)?;
         contestants.push((*way, Gradients::of(store.parameters()), paths, Vec::new()));
     }
     let xs = inputs(layer, precision, batch, device);
@@ -182,14 +181,14 @@ fn measure(
 /// The maps that the layer gets in a network: channels-last, one for all paths after a plain split, with a gradient unless
 /// they are the image.
 fn inputs(layer: &LayerPlan, precision: Precision, batch: i64, device: Device) -> Vec<Tensor> {
-    let channels = layer.paths.block.in_channels();
+    let (height, width) = layer.input.extent();
     let kind = match precision {
         // The image comes in float32; what a layer gives under autocast is bfloat16.
         Precision::Bf16 if !layer.one_input => Kind::BFloat16,
         Precision::Bf16 | Precision::Fp32 => Kind::Float,
     };
     let map = || {
-        let x = Tensor::randn([batch, layer.size, layer.size, channels], (Kind::Float, device)).to_kind(kind);
+        let x = Tensor::randn([batch, height, width, layer.input.channels()], (Kind::Float, device)).to_kind(kind);
         x.permute([0, 3, 1, 2]).set_requires_grad(!layer.one_input)
     };
     if layer.one_input {
@@ -204,7 +203,7 @@ fn pass(paths: &Paths, xs: &[Tensor], precision: Precision) -> f64 {
     let start = Instant::now();
     let ys = {
         let _autocast = (precision == Precision::Bf16).then(Autocast::bf16_cpu);
-        paths.forward(xs, Mode::Train, &mut Trace::new())
+        paths.forward(xs, &mut Pass::train())
     };
     let loss: Tensor = ys.iter().map(|y| y.sum(Kind::Float)).sum();
     loss.backward();
@@ -221,14 +220,14 @@ fn median(mut values: Vec<f64>) -> f64 {
 fn key(layer: &LayerPlan, precision: Precision, batch: usize, device: Device) -> String {
     let paths = &layer.paths;
     format!(
-        "{} | {} | {} threads | {} | batch {batch} | {} paths of {:?} | input {size}x{size}{shared}",
+        "{} | {} | {} threads | {} | batch {batch} | {} paths of {:?} | input {input}{shared}",
         machine::processor(),
         device_name(device),
         tch::get_num_threads(),
         precision.name(),
         paths.paths,
         paths.block,
-        size = layer.size,
+        input = layer.input,
         shared = if layer.one_input { ", shared" } else { "" },
     )
 }

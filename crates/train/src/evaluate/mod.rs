@@ -107,7 +107,7 @@ pub fn evaluate(
             continue;
         }
         let output = forward(model, &x, Mode::Eval, precision);
-        let logits = output.logits.to_kind(Kind::Float);
+        let logits = output.logits().to_kind(Kind::Float);
         let batch_loss = logits.cross_entropy_loss::<Tensor>(&labels, None, Reduction::Sum, -100, 0.0);
         let _ = loss.g_add_(&batch_loss.to_kind(Kind::Double));
         if has_top {

@@ -36,6 +36,6 @@ impl Identity {
     /// What the zoo needs to build this model.
     pub fn options(&self) -> ModelOptions {
         let input = InputSize { channels: self.channels, size: self.size, classes: self.classes.len() as i64 };
-        ModelOptions { input, routing: self.routing.clone() }
+        ModelOptions::routed(input, self.routing.clone())
     }
 }

@@ -1,7 +1,7 @@
 //! Batches that batch-norm cannot learn from.
 
 use mp_nn::{Mode, Store};
-use mp_zoo::{InputSize, ModelOptions};
+use mp_zoo::ModelOptions;
 use tch::{Device, Kind, Tensor};
 
 use crate::Error;
@@ -20,11 +20,11 @@ pub(crate) fn ensure_varied(model: &str, options: &ModelOptions, images: usize) 
     }
     let store = Store::new(Device::Cpu, 0);
     let network = mp_zoo::build(model, options, &store.root())?;
-    let InputSize { channels, size, .. } = options.input;
+    let input = options.interface.input;
+    let (height, width) = input.extent();
     {
         let _guard = tch::no_grad_guard();
-        let _output =
-            network.forward(&Tensor::ones([1, channels, size, size], (Kind::Float, Device::Cpu)), Mode::Train);
+        let _output = network.forward(&Tensor::ones(input.batch(1), (Kind::Float, Device::Cpu)), Mode::Train);
     }
     let spoilt = store.entries().into_iter().find(|entry| entry.tensor.isfinite().all().int64_value(&[]) == 0);
     let Some(entry) = spoilt else { return Ok(()) };
@@ -34,13 +34,15 @@ pub(crate) fn ensure_varied(model: &str, options: &ModelOptions, images: usize) 
         value: "1 (or there is one training image)".to_owned(),
         expected: format!(
             "at least 2: the batch-norm `{layer}` of `{model}` gets a single value per channel of one image of \
-             {size}x{size}, and cannot tell their deviation from it"
+             {height}x{width}, and cannot tell their deviation from it"
         ),
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use mp_zoo::InputSize;
+
     use super::*;
 
     fn ensure(model: &str, size: i64, images: usize) -> Result<(), String> {

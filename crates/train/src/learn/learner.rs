@@ -2,7 +2,7 @@
 
 use mp_native::Autocast;
 use mp_nn::{Mode, Store};
-use mp_zoo::{Cost, InputSize, Model, ModelOptions, Output};
+use mp_zoo::{Cost, Interface, Model, ModelOptions, Output};
 use tch::{Device, Kind, Tensor};
 
 use super::LossConfig;
@@ -17,7 +17,7 @@ pub struct Learner {
     gradients: Gradients,
     optimiser: Box<dyn Optimiser>,
     loss: LossConfig,
-    input: InputSize,
+    interface: Interface,
     has_routing_loss: bool,
     precision: Precision,
     clip_norm: f64,
@@ -50,8 +50,7 @@ impl Learner {
             routing: recipe.routing_loss.clone(),
         };
 
-        let InputSize { channels, size, .. } = options.input;
-        let image = Tensor::zeros([1, channels, size, size], (Kind::Float, device));
+        let image = Tensor::zeros(options.interface.input.batch(1), (Kind::Float, device));
         let has_routing_loss = {
             let _guard = tch::no_grad_guard();
             loss.routing.total(&model.forward(&image, Mode::Eval).trace)?.is_some()
@@ -65,7 +64,7 @@ impl Learner {
             gradients,
             optimiser,
             loss,
-            input: options.input,
+            interface: options.interface.clone(),
             has_routing_loss,
             precision,
             clip_norm,
@@ -96,7 +95,7 @@ impl Learner {
 
     /// Its parameters and multiply-adds.
     pub fn cost(&self) -> Cost {
-        mp_zoo::cost(&self.store, &self.model, self.input)
+        mp_zoo::cost(&self.store, &self.model, &self.interface)
     }
 
     /// The state of the optimiser under the names that a checkpoint gives it: `optimiser/mean/fc.weight`.
@@ -125,7 +124,7 @@ impl Learner {
         share: f64,
     ) -> Result<Found, Error> {
         let output = forward(&self.model, images, Mode::Train, self.precision);
-        let loss = self.loss.of(&output, targets.unwrap_or(labels), self.model.objective())?;
+        let loss = self.loss.of(&output, targets.unwrap_or(labels))?;
         if share == 1.0 {
             loss.total.backward();
         } else {
@@ -134,7 +133,7 @@ impl Learner {
         Ok(Found {
             loss: loss.total.detach(),
             routing_loss: loss.routing.map(|routing| routing.detach()),
-            correct: correct(&output.logits, labels),
+            correct: correct(output.logits(), labels),
         })
     }
 

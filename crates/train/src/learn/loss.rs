@@ -1,7 +1,7 @@
 //! What training minimises.
 
 use mp_routing::RoutingLossConfig;
-use mp_zoo::{Objective, Output};
+use mp_zoo::{HeadRole, Output};
 use tch::{Kind, Reduction, Tensor};
 
 use crate::Error;
@@ -33,18 +33,24 @@ impl LossConfig {
     /// With class weights it is the weighted mean that PyTorch takes: the sum of `w_y` times each image's loss over the sum
     /// of `w_y`; where images were mixed, the sum of `w_c` times each class's part over the number of images.
     ///
-    /// The members of an ensemble learn each from its own loss: the mean of these, not the loss of their mean.
+    /// The members of an ensemble learn each from its own loss: the mean of these, not the loss of their mean. Auxiliary heads
+    /// add theirs with their weights.
     ///
     /// # Errors
     /// A routing loss that the model's routes cannot give.
-    pub fn of(&self, output: &Output, targets: &Tensor, objective: Objective) -> Result<Loss, Error> {
-        let task = match objective {
-            Objective::Joint => self.cross_entropy(&output.logits, targets),
-            Objective::PerMember => {
-                let losses: Vec<Tensor> = output.paths.iter().map(|path| self.cross_entropy(path, targets)).collect();
-                Tensor::stack(&losses, 0).mean(Kind::Float)
-            }
+    pub fn of(&self, output: &Output, targets: &Tensor) -> Result<Loss, Error> {
+        let members: Vec<Tensor> =
+            output.of(HeadRole::Member).map(|logits| self.cross_entropy(logits, targets)).collect();
+        let mut task = if members.is_empty() {
+            self.cross_entropy(output.logits(), targets)
+        } else {
+            Tensor::stack(&members, 0).mean(Kind::Float)
         };
+        for head in &output.heads {
+            if let HeadRole::Auxiliary(weight) = head.role {
+                task = task + self.cross_entropy(&head.logits, targets) * weight;
+            }
+        }
         let routing = self.routing.total(&output.trace)?;
         let total = routing.as_ref().map_or_else(|| task.shallow_clone(), |routing| &task + routing);
         Ok(Loss { total, routing })
@@ -69,7 +75,8 @@ impl LossConfig {
 
 #[cfg(test)]
 mod tests {
-    use mp_routing::{Normalisation, Routes, Trace};
+    use mp_routing::{Decision, Normalisation, Trace};
+    use mp_zoo::Head;
 
     use super::*;
 
@@ -78,13 +85,15 @@ mod tests {
         Tensor::from_slice(&[a, b]).to_kind(Kind::Float).view([1, 2])
     }
 
-    fn output(logits: Tensor, paths: Vec<Tensor>) -> Output {
-        Output { logits, paths, trace: Trace::new() }
+    fn output(logits: Tensor, members: Vec<Tensor>) -> Output {
+        let members = members.into_iter().map(|logits| Head::new("class", HeadRole::Member, logits));
+        let heads = std::iter::once(Head::new("class", HeadRole::Final, logits)).chain(members).collect();
+        Output { heads, trace: Trace::new() }
     }
 
     #[track_caller]
-    fn assert_loss(config: &LossConfig, output: &Output, objective: Objective, expected: f64) {
-        let loss = config.of(output, &Tensor::from_slice(&[1_i64]), objective).unwrap();
+    fn assert_loss(config: &LossConfig, output: &Output, expected: f64) {
+        let loss = config.of(output, &Tensor::from_slice(&[1_i64])).unwrap();
         let found = loss.total.double_value(&[]);
         assert!((found - expected).abs() < 1e-6, "{found} is not {expected}");
     }
@@ -92,7 +101,7 @@ mod tests {
     #[test]
     fn cross_entropy_is_the_negative_logarithm_of_the_right_class() {
         let output = output(logits(0.0, 3_f64.ln()), Vec::new());
-        assert_loss(&LossConfig::default(), &output, Objective::Joint, (4.0_f64 / 3.0).ln());
+        assert_loss(&LossConfig::default(), &output, (4.0_f64 / 3.0).ln());
     }
 
     #[test]
@@ -100,7 +109,7 @@ mod tests {
         // 0.2 over two classes: 0.9 of the target on the right one, 0.1 on the other.
         let config = LossConfig { label_smoothing: 0.2, ..LossConfig::default() };
         let expected = 0.9 * (4.0_f64 / 3.0).ln() + 0.1 * 4_f64.ln();
-        assert_loss(&config, &output(logits(0.0, 3_f64.ln()), Vec::new()), Objective::Joint, expected);
+        assert_loss(&config, &output(logits(0.0, 3_f64.ln()), Vec::new()), expected);
     }
 
     #[test]
@@ -109,7 +118,7 @@ mod tests {
         let loss = |smoothing, targets: [f32; 2]| {
             let config = LossConfig { label_smoothing: smoothing, ..LossConfig::default() };
             let targets = Tensor::from_slice(&targets).view([1, 2]);
-            config.of(&output, &targets, Objective::Joint).unwrap().total.double_value(&[])
+            config.of(&output, &targets).unwrap().total.double_value(&[])
         };
         let (wrong, right) = (4_f64.ln(), (4.0_f64 / 3.0).ln());
         // Certain targets are labels.
@@ -123,7 +132,7 @@ mod tests {
     fn two(config: &LossConfig) -> f64 {
         let both = Tensor::cat(&[logits(0.0, 3_f64.ln()), logits(0.0, 3_f64.ln())], 0);
         let targets = Tensor::from_slice(&[0_i64, 1]);
-        config.of(&output(both, Vec::new()), &targets, Objective::Joint).unwrap().total.double_value(&[])
+        config.of(&output(both, Vec::new()), &targets).unwrap().total.double_value(&[])
     }
 
     #[test]
@@ -151,7 +160,7 @@ mod tests {
         let config = LossConfig { class_weights: vec![3.0, 1.0], ..LossConfig::default() };
         let targets = Tensor::from_slice(&[0.25_f32, 0.75]).view([1, 2]);
         let output = output(logits(0.0, 3_f64.ln()), Vec::new());
-        let found = config.of(&output, &targets, Objective::Joint).unwrap().total.double_value(&[]);
+        let found = config.of(&output, &targets).unwrap().total.double_value(&[]);
         let expected = 3.0 * 0.25 * 4_f64.ln() + 0.75 * (4.0_f64 / 3.0).ln();
         assert!((found - expected).abs() < 1e-6, "{found} is not {expected}");
     }
@@ -168,7 +177,7 @@ mod tests {
         // 3/4 and 1/2 for the right class; the merged logits, which would be certain, are not looked at.
         let output = output(logits(0.0, 100.0), vec![logits(0.0, 3_f64.ln()), logits(0.0, 0.0)]);
         let expected = ((4.0_f64 / 3.0).ln() + 2_f64.ln()) / 2.0;
-        assert_loss(&LossConfig::default(), &output, Objective::PerMember, expected);
+        assert_loss(&LossConfig::default(), &output, expected);
     }
 
     #[test]
@@ -178,8 +187,8 @@ mod tests {
         config.routing.entropy = 2.0;
         let mut output = output(logits(0.0, 0.0), Vec::new());
         let weights = Tensor::from_slice(&[0.5_f32, 0.5]).view([1, 1, 2]);
-        output.trace.push("stage2", Routes { weights, logits: None, normalisation: Normalisation::Targets });
-        let loss = config.of(&output, &Tensor::from_slice(&[1_i64]), Objective::Joint).unwrap();
+        output.trace.push("stage2", Decision::soft(weights, None, Normalisation::Targets));
+        let loss = config.of(&output, &Tensor::from_slice(&[1_i64])).unwrap();
         assert!((loss.routing.unwrap().double_value(&[]) - 2.0 * 2_f64.ln()).abs() < 1e-6);
         assert!((loss.total.double_value(&[]) - 3.0 * 2_f64.ln()).abs() < 1e-6);
     }
@@ -187,7 +196,7 @@ mod tests {
     #[test]
     fn half_precision_logits_give_a_float32_loss() {
         let output = output(logits(0.0, 3_f64.ln()).to_kind(Kind::BFloat16), Vec::new());
-        let loss = LossConfig::default().of(&output, &Tensor::from_slice(&[1_i64]), Objective::Joint).unwrap();
+        let loss = LossConfig::default().of(&output, &Tensor::from_slice(&[1_i64])).unwrap();
         assert_eq!(loss.total.kind(), Kind::Float);
     }
 }

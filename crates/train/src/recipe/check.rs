@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use mp_zoo::{Mechanism, ModelName, Positions, Variant};
+use mp_zoo::{ModelName, Positions, Variant};
 
 use super::{DataConfig, ModelConfig, OptimiserConfig, OptimiserName, Recipe, RoutingConfig, ScheduleName, numbers};
 use crate::Error;
@@ -61,7 +61,7 @@ impl Recipe {
 pub(crate) fn ensure_routes(name: &str, routing: &RoutingConfig) -> Result<(), Error> {
     // A name that is none is answered when the model is built.
     let routed = name.parse::<ModelName>().is_ok_and(|name| match name.variant {
-        Variant::Paths { mechanism, .. } => mechanism != Mechanism::None,
+        Variant::Paths { mechanism, .. } => mechanism.is_some(),
         Variant::Single | Variant::Ensemble { .. } => false,
     });
     let nowhere = matches!(&routing.positions, Positions::List(positions) if positions.is_empty());

@@ -62,7 +62,7 @@ pub fn logits(trained: &Trained, images: &Tensor) -> Tensor {
         .split(BATCH, 0)
         .iter()
         .map(|batch| batch.to_device(trained.device()))
-        .map(|batch| forward(&trained.model, &batch, Mode::Eval, trained.precision).logits)
+        .map(|batch| forward(&trained.model, &batch, Mode::Eval, trained.precision).logits().shallow_clone())
         .map(|logits| logits.to_kind(Kind::Float).to_device(tch::Device::Cpu))
         .collect();
     Tensor::cat(&batches, 0)
