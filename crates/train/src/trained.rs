@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use mp_data::Statistics;
 use mp_nn::{Store, load_tensors};
 use mp_zoo::{Model, ModelName};
 use tch::{Device, Tensor};
@@ -12,9 +13,6 @@ use crate::learner::check_precision;
 use crate::recipe::Precision;
 use crate::run_folder::RunFolder;
 use crate::{Error, Recipe, Spec};
-
-/// Mean and deviation of ImageNet's channels, by which public weights expect colour images to be normalised.
-const IMAGENET: ([f32; 3], [f32; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
 
 /// Which checkpoint of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -167,9 +165,9 @@ fn build(model: &str, identity: &Identity) -> Result<(Model, Store), Error> {
 
 fn native_identity(model: &Spec) -> Result<Identity, Error> {
     let input = model.name.parse::<ModelName>()?.family.native;
-    let (mean, std) = match input.channels {
-        3 => (IMAGENET.0.to_vec(), IMAGENET.1.to_vec()),
-        channels => (vec![0.0; channels as usize], vec![1.0; channels as usize]),
+    let Statistics { mean, std } = match input.channels {
+        3 => Statistics::imagenet(),
+        channels => Statistics { mean: vec![0.0; channels as usize], std: vec![1.0; channels as usize] },
     };
     Ok(Identity {
         model: model.name.clone(),
