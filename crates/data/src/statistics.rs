@@ -14,6 +14,12 @@ pub struct Statistics {
 }
 
 impl Statistics {
+    /// Those of ImageNet's training pictures, as torchvision has them; public weights expect colour images to be normalised by
+    /// them.
+    pub fn imagenet() -> Self {
+        Self { mean: vec![0.485, 0.456, 0.406], std: vec![0.229, 0.224, 0.225] }
+    }
+
     /// Counts every value of every channel, so the result is exact and does not depend on the number of threads.
     ///
     /// # Errors

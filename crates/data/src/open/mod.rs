@@ -19,11 +19,6 @@ use crate::{Dataset, Error, Format, Images, Statistics, Subset};
 use kin::Kin;
 use recognise::{Files, Found};
 
-/// Channel means of ImageNet's training pictures, as torchvision has them.
-const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
-/// Channel deviations, from the same source.
-const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
-
 /// A data set, ready to train on.
 #[derive(Clone)]
 pub struct Splits {
@@ -149,7 +144,7 @@ fn open_path(path: &Path) -> Result<Splits, Error> {
 /// The parts of images that are not decoded to be opened.
 fn lazy<D: Dataset + 'static>(name: &str, format: Format, parts: Parts<D>) -> Result<Splits, Error> {
     let parts = parts.map(|_, images| Arc::new(images) as Arc<dyn Dataset>);
-    gathered(name, format, parts, Statistics { mean: IMAGENET_MEAN.to_vec(), std: IMAGENET_STD.to_vec() })
+    gathered(name, format, parts, Statistics::imagenet())
 }
 
 /// The parts of images that lie in memory.

@@ -1,6 +1,6 @@
 //! Changes to colour, as Pillow computes them. Grey images have none: they stay as they are.
 
-use super::tone::blend;
+use super::blend::blend;
 
 /// The grey level of a colour by ITU-R 601-2, as Pillow's mode `L` has it.
 pub(crate) fn luma([red, green, blue]: [u8; 3]) -> u8 {

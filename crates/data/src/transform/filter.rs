@@ -1,6 +1,6 @@
 //! Changes that look at a pixel's neighbours.
 
-use super::tone::blend;
+use super::blend::blend;
 use crate::{ImageShape, ImageView};
 
 /// A blend with the image smoothed by the weights `1 1 1, 1 5 1, 1 1 1`; the border stays. Pillow's

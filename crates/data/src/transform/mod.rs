@@ -3,6 +3,7 @@
 mod affine;
 mod augmix;
 mod auto_augment;
+mod blend;
 mod canvas;
 pub(crate) mod colour;
 mod config;

@@ -1,15 +1,10 @@
 //! Changes to the levels of each pixel by a table, as Pillow's `ImageOps` and `ImageEnhance` compute them.
 
+use super::blend::blend;
 use super::colour::luma;
 use crate::ImageShape;
 
 type Table = [u8; 256];
-
-/// Mixes a level with another: `from` for a factor of 0, `to` for 1, beyond it for more. Pillow's `Image.blend`: in float32,
-/// cut off at 0 and 255, the fraction dropped.
-pub(super) fn blend(from: u8, to: u8, factor: f32) -> u8 {
-    (f32::from(from) + factor * (f32::from(to) - f32::from(from))) as u8
-}
 
 /// A blend with black.
 pub(super) fn brightness(pixels: &mut [u8], factor: f64) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use mp_data::Statistics;
 use mp_nn::{Store, load_tensors};
 use mp_zoo::{Model, ModelName};
 use tch::{Device, Tensor};
@@ -13,9 +14,6 @@ use crate::folder::RunFolder;
 use crate::images::{Identity, Origin};
 use crate::learn::check_precision;
 use crate::recipe::{Precision, Recipe, Spec};
-
-/// Mean and deviation of ImageNet's channels, by which public weights expect colour images to be normalised.
-const IMAGENET: ([f32; 3], [f32; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
 
 /// A network with its weights, and what it needs to know about images.
 pub struct Trained {
@@ -151,9 +149,9 @@ fn build(model: &str, identity: &Identity) -> Result<(Model, Store), Error> {
 
 fn native_identity(model: &Spec) -> Result<Identity, Error> {
     let input = model.name.parse::<ModelName>()?.family.native;
-    let (mean, std) = match input.channels {
-        3 => (IMAGENET.0.to_vec(), IMAGENET.1.to_vec()),
-        channels => (vec![0.0; channels as usize], vec![1.0; channels as usize]),
+    let Statistics { mean, std } = match input.channels {
+        3 => Statistics::imagenet(),
+        channels => Statistics { mean: vec![0.0; channels as usize], std: vec![1.0; channels as usize] },
     };
     Ok(Identity {
         model: model.name.clone(),
