@@ -159,6 +159,24 @@ fn starts_and_sizes_out_of_range_are_refused() {
     );
 }
 
+#[test]
+fn a_config_is_read_with_what_it_leaves_out_at_its_default() {
+    let text = r#"{"in_channels":3,"out_channels":8,"kernel":3,"stride":2,"padding":1,"groups":1,"bias":false,
+        "init":{"normal":{"std":0.01}}}"#;
+    let read: Conv2dConfig = serde_json::from_str(text).unwrap();
+    let init = WeightInit::Normal { std: 0.01 };
+    let expected = Conv2dConfig { stride: 2, padding: 1, bias: false, init, ..Conv2dConfig::new(3, 8, 3) };
+    assert_eq!(read, expected);
+    let dense: LinearConfig = serde_json::from_str(
+        r#"{"in_features":4,"out_features":2,"bias":true,"init":"xavier-uniform","bias_init":{"constant":-2.0}}"#,
+    )
+    .unwrap();
+    let bias_init = BiasInit::Constant(-2.0);
+    assert_eq!(dense, LinearConfig { init: WeightInit::XavierUniform, bias_init, ..LinearConfig::new(4, 2) });
+    let flat = RectConv2dConfig::new(4, 6, (1, 7)).same();
+    assert_eq!(serde_json::from_str::<RectConv2dConfig>(&serde_json::to_string(&flat).unwrap()).unwrap(), flat);
+}
+
 proptest! {
     #[test]
     fn the_size_that_is_announced_is_the_size_that_comes(
