@@ -36,11 +36,11 @@ pub enum Error {
         /// Its base.
         base: String,
     },
-    /// A family that cannot be registered.
-    #[error("cannot register the family `{name}`: {problem}")]
-    Family {
-        /// The family.
-        name: String,
+    /// A family or a mechanism that cannot be registered.
+    #[error("cannot register the {what}: {problem}")]
+    Register {
+        /// Which.
+        what: String,
         /// Why not.
         problem: String,
     },

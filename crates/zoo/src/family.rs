@@ -68,7 +68,8 @@ pub fn families() -> Vec<&'static Family> {
 /// # Errors
 /// A name that is taken or malformed.
 pub fn register(family: &'static Family) -> Result<(), Error> {
-    let refuse = |problem: &str| Err(Error::Family { name: family.name.to_owned(), problem: problem.to_owned() });
+    let refuse =
+        |problem: &str| Err(Error::Register { what: format!("family `{}`", family.name), problem: problem.to_owned() });
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     if family.name.is_empty() || !family.name.bytes().all(plain) {
         return refuse("a name has lower-case letters, digits and `_` only");

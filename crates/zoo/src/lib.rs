@@ -24,8 +24,8 @@
 //!
 //! # Networks of your own
 //!
-//! Another crate adds a block by [`mp_blocks::BlockConfig`], weights between paths by [`mp_routing::RouterConfig`] (in
-//! [`ModelOptions::router`]), and a family by [`register`]: its names are then built, listed and trained like ours.
+//! Another crate adds a block by [`mp_blocks::BlockConfig`], weights between paths by [`mp_routing::RouterConfig`] and
+//! [`register_mechanism`], and a family by [`register`]: its names are then built, listed and trained like ours.
 
 mod cost;
 mod error;
@@ -48,7 +48,7 @@ pub use error::Error;
 pub use family::{Family, Make, families, register};
 pub use interface::{InputSize, Interface, Target};
 pub use layers::{LayerPlan, layers};
-pub use mechanisms::{MECHANISMS, Mechanism};
+pub use mechanisms::{Mechanism, mechanisms, register_mechanism};
 pub use model::{Model, build};
 pub use name::{ModelName, Variant};
 pub use network::Network;

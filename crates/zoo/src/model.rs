@@ -163,12 +163,9 @@ pub(crate) fn wiring(
     options: &ModelOptions,
 ) -> Result<Wiring, Error> {
     let routing = &options.routing;
-    let mixer: SharedRouter = match (mechanism, &options.router) {
-        (None, _) => MixerConfig::Identity.into(),
-        (Some(_), Some(router)) => router.clone(),
-        (Some(mechanism), None) => mechanism.mixer(&routing.mixer).into(),
-    };
-    let crossing = mechanism.map(|mechanism| mechanism.crossing(mixer.clone(), routing.form)).unwrap_or_default();
+    let mixer: SharedRouter =
+        mechanism.map_or_else(|| MixerConfig::Identity.into(), |mechanism| (mechanism.mixer)(&routing.mixer));
+    let crossing = mechanism.map(|mechanism| (mechanism.crossing)(mixer.clone(), routing.form)).unwrap_or_default();
     let crossings: Vec<CrossingConfig> = routed(name, plan, &routing.positions)?
         .into_iter()
         .map(|here| if here { crossing.clone() } else { CrossingConfig::None })

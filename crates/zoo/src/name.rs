@@ -6,7 +6,7 @@ use std::str::FromStr;
 use mp_nn::nearest::nearest;
 use mp_routing::MAX_PATHS;
 
-use crate::{Error, Family, MECHANISMS, Make, Mechanism, Size, families, models};
+use crate::{Error, Family, Make, Mechanism, Size, families, mechanisms, models};
 
 /// What is made of a single-path network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +97,7 @@ impl ModelName {
         match family.make {
             Make::Whole(_) => format!("[{knob}][_eMEMBERS]"),
             Make::Chain(_) => {
-                let mechanisms: Vec<String> = MECHANISMS.iter().map(|m| format!("_{}", m.suffix)).collect();
+                let mechanisms: Vec<String> = mechanisms().iter().map(|m| format!("_{}", m.suffix)).collect();
                 format!("[{knob}][_xPATHS[{}] | _eMEMBERS]", mechanisms.join("|"))
             }
         }

@@ -3,20 +3,18 @@
 use std::collections::BTreeMap;
 
 use mp_blocks::Execution;
-use mp_routing::{Form, Merge, MixerConfig, SharedRouter, Split};
+use mp_routing::{Form, Merge, MixerConfig, Split};
 use serde::{Deserialize, Serialize};
 
 use crate::Interface;
 
 /// What a model's name leaves open.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ModelOptions {
     /// Its images and what it tells of them.
     pub interface: Interface,
     /// How it routes; ignored by models without routing.
     pub routing: RoutingConfig,
-    /// Weights of another crate's making in place of `routing.mixer`.
-    pub router: Option<SharedRouter>,
 }
 
 impl ModelOptions {
@@ -27,7 +25,7 @@ impl ModelOptions {
 
     /// The given routing for the given images and classes.
     pub fn routed(interface: impl Into<Interface>, routing: RoutingConfig) -> Self {
-        ModelOptions { interface: interface.into(), routing, router: None }
+        ModelOptions { interface: interface.into(), routing }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The list of models.
 
-use crate::{InputSize, MECHANISMS, Make, families};
+use crate::{InputSize, Make, Mechanism, Size, families, mechanisms};
 
 /// A listed model.
 #[derive(Clone, Debug)]
@@ -26,10 +26,13 @@ pub fn models() -> Vec<ModelInfo> {
         list(String::new(), family.summary.to_owned());
         let knob = &family.knob;
         list(format!("_{}{}", knob.letter, 2 * knob.default), "twice as wide".to_owned());
-        if let Make::Chain(_) = family.make {
+        if let Make::Chain(make) = family.make {
+            let size = Size { name: family.name, value: knob.default, published: knob.default };
+            let plan = make(&size, &family.native.into());
             for (paths, number) in LISTED {
                 list(format!("_x{paths}"), format!("{number} paths without routing"));
-                for mechanism in MECHANISMS {
+                let fits = |mechanism: &&Mechanism| plan.as_ref().is_ok_and(|plan| mechanism.fits(plan));
+                for mechanism in mechanisms().into_iter().filter(fits) {
                     let summary = format!("{number} paths, {}", mechanism.summary);
                     list(format!("_x{paths}_{}", mechanism.suffix), summary);
                 }

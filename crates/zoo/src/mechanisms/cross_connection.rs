@@ -7,6 +7,6 @@ use super::Mechanism;
 pub(super) const MECHANISM: Mechanism = Mechanism {
     suffix: "cc",
     summary: "cross-connections",
-    mixer: Clone::clone,
+    mixer: |configured| configured.clone().into(),
     crossing: |mixer, _form| CrossingConfig::Connection(mixer),
 };

@@ -4,5 +4,9 @@ use mp_blocks::CrossingConfig;
 
 use super::Mechanism;
 
-pub(super) const MECHANISM: Mechanism =
-    Mechanism { suffix: "cp", summary: "cross-predictions", mixer: Clone::clone, crossing: CrossingConfig::Prediction };
+pub(super) const MECHANISM: Mechanism = Mechanism {
+    suffix: "cp",
+    summary: "cross-predictions",
+    mixer: |configured| configured.clone().into(),
+    crossing: CrossingConfig::Prediction,
+};

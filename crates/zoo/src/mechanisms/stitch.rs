@@ -9,8 +9,8 @@ pub(super) const MECHANISM: Mechanism = Mechanism {
     suffix: "stitch",
     summary: "learned mixing that ignores the input",
     mixer: |configured| match configured {
-        MixerConfig::Learned(learned) => MixerConfig::Learned(learned.clone()),
-        _ => MixerConfig::Learned(LearnedConfig::default()),
+        MixerConfig::Learned(learned) => MixerConfig::Learned(learned.clone()).into(),
+        _ => MixerConfig::Learned(LearnedConfig::default()).into(),
     },
     crossing: |mixer, _form| CrossingConfig::Connection(mixer),
 };
