@@ -3,6 +3,7 @@
 mod bench;
 mod data;
 mod eval;
+mod matching;
 mod models;
 mod predict;
 mod routes;

@@ -5,6 +5,7 @@ use mp_train::Spec;
 use mp_zoo::{Cost, InputSize, ModelInfo, ModelName, ModelOptions};
 use serde::Serialize;
 
+use super::matching;
 use crate::args::Models;
 use crate::output::{self, Align, Table, short, thousands};
 
@@ -18,6 +19,9 @@ struct Listed {
 }
 
 pub(crate) fn run(args: &Models) -> anyhow::Result<()> {
+    if let Some(to) = &args.to {
+        return matching::run(args, to);
+    }
     let listed = find(args.pattern.as_deref().unwrap_or_default())?;
     if args.json {
         return output::json(&listed);
