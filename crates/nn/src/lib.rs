@@ -24,7 +24,10 @@ mod layers;
 mod meter;
 mod mode;
 pub mod nearest;
+mod pytorch;
+mod renaming;
 mod seal;
+mod state_dict;
 mod store;
 mod weights;
 
@@ -36,6 +39,8 @@ pub use layers::{
 };
 pub use meter::{Meter, numbers_of_one};
 pub use mode::{Mode, Module};
+pub use renaming::Renaming;
+pub use state_dict::{LoadReport, StateDict, read_state_dict};
 pub use store::{Entry, Params, Role, Store};
 pub use tch::{Device, Kind, Tensor};
 pub use weights::{TensorFile, load_tensors, save_tensors};
