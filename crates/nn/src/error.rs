@@ -52,6 +52,14 @@ pub enum Error {
         /// What its owner can do.
         advice: &'static str,
     },
+    /// The tensors of a file cannot be read, or are not what a renaming expects.
+    #[error("{path} {fault}")]
+    Tensors {
+        /// The file.
+        path: PathBuf,
+        /// The rest of the sentence: `holds ...`, `is cut short: ...`.
+        fault: String,
+    },
     /// A file is cut short, or not a safetensors file.
     #[error("{path} is not a whole safetensors file")]
     Format {

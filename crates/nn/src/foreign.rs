@@ -7,9 +7,16 @@ pub(crate) struct Foreign {
     pub(crate) advice: &'static str,
 }
 
-const CONVERT: &str = "write its tensors anew in Python with safetensors.torch.save_file(torch.load(FILE, \
-                       map_location=\"cpu\", weights_only=True), \"weights.safetensors\"), or get the .safetensors file that \
-                       many publishers offer beside it";
+/// PyTorch's files since version 1.6.
+pub(crate) const ARCHIVE: &str = "a PyTorch file (.pt, .pth)";
+/// PyTorch's files before.
+pub(crate) const LEGACY: &str = "a Python pickle, as older versions of PyTorch write (.pt, .pth)";
+/// A zip archive of anything else.
+pub(crate) const ZIP: &str = "a zip archive";
+
+const READ_ELSEWHERE: &str = "its tensors are read where public weights are asked for (read_state_dict), but here they must \
+                              lie as this crate has written them";
+const CONVERT: &str = "write its tensors anew in Python with safetensors.torch.save_file";
 
 /// What the bytes of a file are, if not those of a safetensors file: that begins with the length of its header, then `{`.
 pub(crate) fn recognise(bytes: &[u8]) -> Option<Foreign> {
@@ -17,7 +24,7 @@ pub(crate) fn recognise(bytes: &[u8]) -> Option<Foreign> {
     match bytes {
         [_, _, _, _, _, _, _, _, b'{', ..] => None,
         [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => of_zip(bytes),
-        [0x80, 2..=5, ..] => found("a Python pickle, as older versions of PyTorch write (.pt, .pth)", CONVERT),
+        [0x80, 2..=5, ..] => found(LEGACY, READ_ELSEWHERE),
         [0x1f, 0x8b, ..] => found("compressed with gzip", "unpack it"),
         [b'(' | b']' | b'}', b'l' | b'd' | b'q' | b'(', ..] => found("a Python pickle", CONVERT),
         _ if bytes.starts_with(b"\x89HDF\r\n\x1a\n") => found(
@@ -42,14 +49,14 @@ fn of_zip(bytes: &[u8]) -> Option<Foreign> {
     let start = &bytes[..bytes.len().min(4096)];
     let holds = |name: &[u8]| start.windows(name.len()).any(|window| window == name);
     let (what, advice) = if holds(b"data.pkl") || holds(b"/version") {
-        ("a PyTorch file (.pt, .pth)", CONVERT)
+        (ARCHIVE, READ_ELSEWHERE)
     } else if holds(b".npy") {
         (
             "an archive of NumPy arrays (.npz)",
             "write it anew with safetensors.numpy.save_file(dict(numpy.load(FILE)), ...)",
         )
     } else {
-        ("a zip archive", "unpack it, if a safetensors file is in it")
+        (ZIP, "unpack it, if a safetensors file is in it")
     };
     Some(Foreign { what, advice })
 }

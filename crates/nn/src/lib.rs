@@ -3,6 +3,8 @@
 //!
 //! The principal types are [`Store`], which owns a model's parameters in the order of their creation, [`Params`], the
 //! path by which a constructor names and takes its own, and [`Module`], a layer of one tensor in and one out.
+//! [`read_state_dict`] reads weights that others have written, PyTorch's own files among them, and a [`Renaming`] brings
+//! them under a model's names.
 //!
 //! ```
 //! use mp_nn::{Conv2dConfig, Device, Kind, Mode, Module, Store, Tensor};
@@ -25,7 +27,10 @@ mod layers;
 mod meter;
 mod mode;
 pub mod nearest;
+mod pytorch;
+mod renaming;
 mod seal;
+mod state_dict;
 mod store;
 mod weights;
 
@@ -40,6 +45,8 @@ pub use layers::{
 };
 pub use meter::{Meter, numbers_of_one};
 pub use mode::{Mode, Module};
+pub use renaming::Renaming;
+pub use state_dict::{LoadReport, StateDict, read_state_dict};
 pub use store::{Entry, Params, Role, Store};
 pub use tch::{Device, Kind, Tensor};
 pub use weights::{TensorFile, load_tensors, save_tensors};

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::pickle::Pickle;
+use super::pickled::Pickled;
 use super::{Raw, malformed, planes};
 use crate::error::Line;
 use crate::{Error, ImageShape, file};
@@ -185,7 +185,7 @@ impl Version {
 
 /// Adds the images of one pickle to `raw`.
 fn parse_pickle(path: &Path, bytes: &[u8], layout: Layout, raw: &mut Raw) -> Result<(), Error> {
-    let pickle = Pickle::parse(path, bytes)?;
+    let pickle = Pickled::parse(path, bytes)?;
     let (key, classes) = match layout {
         Layout::Cifar10 => ("labels", 10),
         Layout::Cifar100 => ("fine_labels", 100),

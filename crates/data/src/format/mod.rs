@@ -10,7 +10,7 @@ pub(crate) mod lists;
 pub(crate) mod map;
 pub(crate) mod numpy;
 pub(crate) mod packed;
-mod pickle;
+mod pickled;
 pub(crate) mod pictures;
 mod planes;
 pub(crate) mod shards;
