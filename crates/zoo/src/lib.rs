@@ -42,6 +42,7 @@ mod options;
 mod output;
 mod plan;
 mod registry;
+pub mod schemes;
 mod size;
 
 pub use cost::{Cost, cost, cost_of};

@@ -1,0 +1,253 @@
+//! The names under which public weights of the static families lie, as tables: each scheme turns the names of its files into
+//! the canonical ones, which are torchvision's or timm's.
+
+use mp_nn::{Error, Renaming};
+
+/// One rule of a scheme, as [`Renaming`] has them.
+#[derive(Debug, Clone, Copy)]
+enum Rule {
+    /// A whole name.
+    Exact(&'static str, &'static str),
+    /// A place, and all below it.
+    Prefix(&'static str, &'static str),
+    /// A regular expression.
+    Pattern(&'static str, &'static str),
+    /// A regular expression whose tensors hold the same numbers under another shape.
+    Reshaped(&'static str, &'static str),
+    /// A regular expression of names that are left out.
+    Without(&'static str),
+}
+
+use Rule::{Exact, Pattern, Prefix, Reshaped, Without};
+
+/// The names of one source of weights.
+#[derive(Debug, Clone, Copy)]
+pub struct Scheme {
+    /// How it is called.
+    pub name: &'static str,
+    /// What lies under these names.
+    pub summary: &'static str,
+    rules: &'static [Rule],
+}
+
+impl Scheme {
+    /// Its rules, ready to use.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a rule that is none, which a test holds to be impossible.
+    pub fn renaming(&self) -> Result<Renaming, Error> {
+        self.rules.iter().try_fold(Renaming::new(), |renaming, rule| {
+            Ok(match *rule {
+                Exact(from, to) => renaming.exact(from, to),
+                Prefix(from, to) => renaming.prefix(from, to),
+                Pattern(from, to) => renaming.pattern(from, to)?,
+                Reshaped(from, to) => renaming.pattern(from, to)?.reshaped(),
+                Without(pattern) => renaming.without(pattern)?,
+            })
+        })
+    }
+}
+
+/// The scheme of a name.
+pub fn scheme(name: &str) -> Option<&'static Scheme> {
+    SCHEMES.iter().find(|scheme| scheme.name == name)
+}
+
+/// Every scheme.
+pub const SCHEMES: &[Scheme] = &[
+    Scheme {
+        name: "torchvision",
+        summary: "torchvision, and pools that follow it: chenyaofo, huyvnphan, torchdistill",
+        rules: &[
+            // DenseNet's files from before torchvision 0.3.
+            Pattern(r"^(features\.denseblock\d+\.denselayer\d+\.(?:norm|relu|conv))\.([12])\.", "${1}${2}."),
+            // Auxiliary classifiers of GoogLeNet, which are untrained, and of Inception-v3.
+            Without(r"^(aux[12]|AuxLogits)\."),
+        ],
+    },
+    Scheme {
+        name: "timm",
+        summary: "timm; heads stored as 1x1 convolutions are taken as dense layers",
+        rules: &[Reshaped(r"^head\.fc\.weight$", "head.fc.weight"), Without(r"^AuxLogits\.")],
+    },
+    Scheme {
+        name: "timm-vgg",
+        summary: "timm: VGG, whose dense layers are stored as convolutions",
+        rules: &[
+            Reshaped(r"^pre_logits\.fc1\.weight$", "classifier.0.weight"),
+            Reshaped(r"^pre_logits\.fc2\.weight$", "classifier.3.weight"),
+            Prefix("pre_logits.fc1", "classifier.0"),
+            Prefix("pre_logits.fc2", "classifier.3"),
+            Prefix("head.fc", "classifier.6"),
+        ],
+    },
+    Scheme {
+        name: "akamaster",
+        summary: "akamaster/pytorch_resnet_cifar10: ResNet-20 to 1202 with parameter-free shortcuts",
+        rules: &[Prefix("linear", "fc")],
+    },
+    Scheme {
+        name: "pytorchcv-resnet",
+        summary: "osmr/pytorchcv: ResNet and SE-ResNet for CIFAR",
+        rules: &[
+            Prefix("features.init_block.conv", "conv1"),
+            Prefix("features.init_block.bn", "bn1"),
+            Pattern(r"^features\.stage(\d+)\.unit(\d+)\.body\.conv(\d+)\.(conv|bn)\.", "layer$1.${2-1}.${4}$3."),
+            Pattern(r"^features\.stage(\d+)\.unit(\d+)\.identity_conv\.conv\.", "layer$1.${2-1}.downsample.0."),
+            Pattern(r"^features\.stage(\d+)\.unit(\d+)\.identity_conv\.bn\.", "layer$1.${2-1}.downsample.1."),
+            Pattern(r"^features\.stage(\d+)\.unit(\d+)\.se\.conv(\d)\.", "layer$1.${2-1}.se.fc$3."),
+            Prefix("output", "fc"),
+        ],
+    },
+    Scheme {
+        name: "pytorchcv-preresnet",
+        summary: "osmr/pytorchcv: pre-activation and wide ResNet for CIFAR",
+        rules: &[
+            Prefix("features.init_block", "conv1"),
+            Pattern(r"^features\.stage(\d+)\.unit(\d+)\.body\.conv(\d+)\.(conv|bn)\.", "layer$1.${2-1}.${4}$3."),
+            Pattern(r"^features\.stage(\d+)\.unit(\d+)\.identity_conv\.", "layer$1.${2-1}.downsample."),
+            Pattern(r"^features\.stage(\d+)\.unit(\d+)\.se\.conv(\d)\.", "layer$1.${2-1}.se.fc$3."),
+            Prefix("features.post_activ.bn", "bn"),
+            Prefix("output", "fc"),
+        ],
+    },
+    Scheme {
+        name: "pytorchcv-densenet",
+        summary: "osmr/pytorchcv: DenseNet and DenseNet-BC for CIFAR",
+        rules: &[
+            Prefix("features.init_block", "features.conv0"),
+            Pattern(
+                r"^features\.stage(\d+)\.unit(\d+)\.conv(\d)\.conv\.",
+                "features.denseblock$1.denselayer$2.conv$3.",
+            ),
+            Pattern(r"^features\.stage(\d+)\.unit(\d+)\.conv(\d)\.bn\.", "features.denseblock$1.denselayer$2.norm$3."),
+            // A transition stands before the stage by which it is named.
+            Pattern(r"^features\.stage(\d+)\.trans\d+\.conv\.conv\.", "features.transition${1-1}.conv."),
+            Pattern(r"^features\.stage(\d+)\.trans\d+\.conv\.bn\.", "features.transition${1-1}.norm."),
+            Prefix("features.post_activ.bn", "features.norm5"),
+            Prefix("output", "classifier"),
+        ],
+    },
+    Scheme {
+        name: "wrn-xternalz",
+        summary: "xternalz/WideResNet-pytorch",
+        rules: &[
+            Pattern(r"^block(\d)\.layer\.(\d+)\.convShortcut\.", "layer$1.$2.downsample."),
+            Pattern(r"^block(\d)\.layer\.", "layer$1."),
+            Prefix("bn1", "bn"),
+        ],
+    },
+    Scheme {
+        name: "wrn-szagoruyko",
+        summary: "szagoruyko/wide-residual-networks: flat names without `.weight`",
+        rules: &[
+            Exact("conv0", "conv1.weight"),
+            Pattern(r"^group(\d)\.block(\d+)\.conv([01])$", "layer${1+1}.$2.conv${3+1}.weight"),
+            Pattern(r"^group(\d)\.block(\d+)\.convdim$", "layer${1+1}.$2.downsample.weight"),
+            Pattern(r"^group(\d)\.block(\d+)\.bn([01])\.", "layer${1+1}.$2.bn${3+1}."),
+        ],
+    },
+    Scheme {
+        name: "resnext-prlz77",
+        summary: "prlz77/ResNeXt.pytorch",
+        rules: &[
+            Prefix("conv_1_3x3", "conv1"),
+            Prefix("bn_1", "bn1"),
+            Pattern(r"^stage_(\d)\.stage_\d_bottleneck_(\d+)\.", "layer$1.$2."),
+            Pattern(r"^(layer\d\.\d+)\.conv_reduce\.", "$1.conv1."),
+            Pattern(r"^(layer\d\.\d+)\.bn_reduce\.", "$1.bn1."),
+            Pattern(r"^(layer\d\.\d+)\.conv_conv\.", "$1.conv2."),
+            Pattern(r"^(layer\d\.\d+)\.bn\.", "$1.bn2."),
+            Pattern(r"^(layer\d\.\d+)\.conv_expand\.", "$1.conv3."),
+            Pattern(r"^(layer\d\.\d+)\.bn_expand\.", "$1.bn3."),
+            Pattern(r"^(layer\d\.\d+)\.shortcut\.shortcut_conv\.", "$1.downsample.0."),
+            Pattern(r"^(layer\d\.\d+)\.shortcut\.shortcut_bn\.", "$1.downsample.1."),
+            Prefix("classifier", "fc"),
+        ],
+    },
+    Scheme {
+        name: "cadene-senet",
+        summary: "Cadene/pretrained-models.pytorch, and timm's legacy_seresnet: SE-ResNet and SE-ResNeXt",
+        rules: &[Prefix("layer0", ""), Pattern(r"^(layer\d\.\d+)\.se_module\.", "$1.se."), Prefix("last_linear", "fc")],
+    },
+    Scheme {
+        name: "cadene-inceptionresnetv2",
+        summary: "Cadene/pretrained-models.pytorch: Inception-ResNet-v2, otherwise under timm's names",
+        rules: &[Prefix("last_linear", "classif")],
+    },
+    Scheme {
+        name: "moskomule",
+        summary: "moskomule/senet.pytorch: its squeeze-excite layers are dense and without bias",
+        rules: &[
+            Reshaped(r"^(layer\d\.\d+)\.se\.fc\.0\.weight$", "$1.se.fc1.weight"),
+            Reshaped(r"^(layer\d\.\d+)\.se\.fc\.2\.weight$", "$1.se.fc2.weight"),
+        ],
+    },
+    Scheme {
+        name: "eca",
+        summary: "BangguWu/ECANet, under timm's names",
+        rules: &[Pattern(r"^(layer\d\.\d+)\.eca\.conv\.", "$1.se.conv.")],
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn renamed(name: &str, from: &str) -> String {
+        scheme(name).unwrap().renaming().unwrap().rename(from)
+    }
+
+    #[test]
+    fn names_are_unique_and_every_rule_is_one() {
+        let mut names: Vec<_> = SCHEMES.iter().map(|scheme| scheme.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), SCHEMES.len());
+        assert!(SCHEMES.iter().all(|scheme| scheme.renaming().is_ok()));
+    }
+
+    #[test]
+    fn the_names_of_each_source() {
+        for (scheme, from, to) in [
+            (
+                "torchvision",
+                "features.denseblock1.denselayer2.norm.1.weight",
+                "features.denseblock1.denselayer2.norm1.weight",
+            ),
+            ("torchvision", "features.norm0.weight", "features.norm0.weight"),
+            ("akamaster", "linear.bias", "fc.bias"),
+            ("pytorchcv-resnet", "features.init_block.conv.weight", "conv1.weight"),
+            ("pytorchcv-resnet", "features.stage2.unit1.body.conv2.bn.running_mean", "layer2.0.bn2.running_mean"),
+            ("pytorchcv-resnet", "features.stage2.unit1.identity_conv.bn.bias", "layer2.0.downsample.1.bias"),
+            ("pytorchcv-resnet", "output.weight", "fc.weight"),
+            ("pytorchcv-preresnet", "features.init_block.weight", "conv1.weight"),
+            ("pytorchcv-preresnet", "features.stage3.unit1.identity_conv.weight", "layer3.0.downsample.weight"),
+            ("pytorchcv-preresnet", "features.post_activ.bn.weight", "bn.weight"),
+            (
+                "pytorchcv-densenet",
+                "features.stage1.unit3.conv2.bn.bias",
+                "features.denseblock1.denselayer3.norm2.bias",
+            ),
+            ("pytorchcv-densenet", "features.stage2.trans2.conv.conv.weight", "features.transition1.conv.weight"),
+            ("wrn-xternalz", "block2.layer.0.convShortcut.weight", "layer2.0.downsample.weight"),
+            ("wrn-xternalz", "block2.layer.0.bn1.weight", "layer2.0.bn1.weight"),
+            ("wrn-xternalz", "bn1.weight", "bn.weight"),
+            ("wrn-szagoruyko", "group0.block3.conv1", "layer1.3.conv2.weight"),
+            ("wrn-szagoruyko", "group2.block0.bn0.running_var", "layer3.0.bn1.running_var"),
+            ("resnext-prlz77", "stage_1.stage_1_bottleneck_2.bn.weight", "layer1.2.bn2.weight"),
+            ("resnext-prlz77", "stage_3.stage_3_bottleneck_0.shortcut.shortcut_bn.bias", "layer3.0.downsample.1.bias"),
+            ("cadene-senet", "layer0.conv1.weight", "conv1.weight"),
+            ("cadene-senet", "layer1.0.se_module.fc1.weight", "layer1.0.se.fc1.weight"),
+            ("cadene-senet", "last_linear.bias", "fc.bias"),
+            ("cadene-inceptionresnetv2", "last_linear.bias", "classif.bias"),
+            ("timm-vgg", "pre_logits.fc1.weight", "classifier.0.weight"),
+            ("timm-vgg", "pre_logits.fc2.bias", "classifier.3.bias"),
+            ("timm-vgg", "head.fc.weight", "classifier.6.weight"),
+            ("moskomule", "layer1.0.se.fc.2.weight", "layer1.0.se.fc2.weight"),
+            ("eca", "layer1.0.eca.conv.weight", "layer1.0.se.conv.weight"),
+        ] {
+            assert_eq!(renamed(scheme, from), to, "{scheme}");
+        }
+    }
+}
