@@ -34,8 +34,8 @@
 //! | module | what |
 //! |---|---|
 //! | [`machine`] | threads, processors, neighbours |
-//! | [`recipe`] | everything that decides what a run computes |
 //! | [`optim`], [`schedule`] | how gradients move parameters, and how fast |
+//! | [`recipe`] | everything that decides what a run computes |
 //! | [`images`] | the images of a run, and what identifies a network that was trained on them |
 //! | [`learn`] | a model that learns |
 //! | [`evaluate`] | how good a model is |
@@ -50,6 +50,7 @@ pub mod apply;
 pub mod atomic;
 pub mod bench;
 pub mod checkpoint;
+mod choice;
 mod error;
 pub mod evaluate;
 pub mod folder;

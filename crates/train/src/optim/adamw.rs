@@ -1,11 +1,13 @@
 use mp_native::{AdamWRule, ParameterList};
 use mp_nn::Entry;
+use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::{Optimiser, Slot, counter, list, zeros_like};
+use super::{Optimiser, Settings, Slot, counter, list, zeros_like};
 
 /// How [`AdamW`] moves.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct AdamWConfig {
     /// Memory of the mean gradient and of the mean squared gradient, each in `[0, 1)`.
     pub betas: [f64; 2],
@@ -13,6 +15,20 @@ pub struct AdamWConfig {
     pub eps: f64,
     /// Share of a weight that is taken off per unit of learning rate, apart from the gradient.
     pub weight_decay: f64,
+}
+
+impl Default for AdamWConfig {
+    fn default() -> Self {
+        Self { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.05 }
+    }
+}
+
+impl Settings for AdamWConfig {
+    const LR: f64 = 1e-3;
+
+    fn build(&self, parameters: Vec<Entry>) -> Box<dyn Optimiser> {
+        Box::new(AdamW::new(parameters, *self))
+    }
 }
 
 /// Adam with decoupled weight decay, as PyTorch computes it (Loshchilov and Hutter, ICLR 2019, algorithm 2).

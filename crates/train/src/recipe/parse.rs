@@ -28,6 +28,7 @@ impl Recipe {
         let mut table = parse_table(&text, &origin)?;
         for change in overrides {
             change.apply(&mut table)?;
+            change.drop_other_kinds(&mut table);
             let refuse = |message| Error::Recipe { origin: format!("--set {change}"), message };
             if let Some(message) = tables::misplaced(&table) {
                 return Err(refuse(message));
@@ -140,6 +141,8 @@ pub(super) fn tidy(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::optim::{AdamWConfig, LionConfig, RuleConfig, SgdConfig};
+    use crate::schedule::{CosineConfig, PolynomialConfig};
 
     fn message(text: &str) -> String {
         Recipe::from_toml(text, "my.toml").unwrap_err().to_string()
@@ -150,7 +153,7 @@ mod tests {
         assert_eq!(
             message("[model]\nname = \"resnet20\"\n\n[schedule]\nwarmup_epoch = 1\n"),
             "my.toml:5:1: unknown key `warmup_epoch`, did you mean `warmup_epochs`? \
-             (valid: name, warmup_epochs, milestones, gamma, min_lr)"
+             (valid: warmup_epochs, name, min_lr)"
         );
     }
 
@@ -166,7 +169,10 @@ mod tests {
     fn a_key_of_the_optimiser_is_located_too() {
         let message = message("[optimiser]\nlearning_rate = 1\n");
         assert!(message.starts_with("my.toml:"), "{message}");
-        assert!(message.contains("unknown key `learning_rate`") && message.contains("valid: name, lr,"), "{message}");
+        assert!(
+            message.contains("unknown key `learning_rate`") && message.contains("valid: lr, max_norm, name,"),
+            "{message}"
+        );
     }
 
     #[test]
@@ -187,7 +193,44 @@ mod tests {
     fn what_is_missing_for_an_optimiser_depends_on_its_rule() {
         let sgd = Recipe::from_toml("", "").unwrap().optimiser;
         let adamw = Recipe::from_toml("[optimiser]\nname = \"adamw\"", "").unwrap().optimiser;
-        assert_eq!((sgd.lr, sgd.weight_decay), (0.1, 5e-4));
-        assert_eq!((adamw.lr, adamw.weight_decay), (1e-3, 0.05));
+        assert_eq!((sgd.lr, sgd.rule), (0.1, RuleConfig::Sgd(SgdConfig::default())));
+        assert_eq!((adamw.lr, adamw.rule), (1e-3, RuleConfig::AdamW(AdamWConfig::default())));
+    }
+
+    #[test]
+    fn a_key_of_another_kind_is_refused() {
+        assert_eq!(
+            message("[optimiser]\nname = \"adamw\"\nmomentum = 0.9\n"),
+            "my.toml:1:1: unknown key `momentum` (valid: lr, max_norm, name, betas, eps, weight_decay)"
+        );
+        assert_eq!(
+            message("[schedule]\nname = \"cosin\"\n"),
+            "my.toml:1:1: unknown value `cosin`, did you mean `cosine`? (valid: cosine, step, constant, polynomial, \
+             exponential, plateau, one_cycle, cosine_restarts)"
+        );
+    }
+
+    /// As run folders and checkpoints hold them.
+    #[test]
+    fn a_recipe_that_was_once_written_complete_is_read() {
+        let old = "[optimiser]\nname = \"sgd\"\nlr = 0.2\nmomentum = 0.8\nnesterov = false\nweight_decay = 0.001\n\
+                   betas = [0.9, 0.999]\neps = 1e-8\n\
+                   [schedule]\nname = \"cosine\"\nwarmup_epochs = 1.0\nmilestones = []\ngamma = 0.1\nmin_lr = 0.01\n";
+        let Recipe { optimiser, schedule, .. } = Recipe::from_toml(old, "").unwrap();
+        let sgd = SgdConfig { momentum: 0.8, nesterov: false, weight_decay: 0.001 };
+        assert_eq!((optimiser.lr, optimiser.rule), (0.2, RuleConfig::Sgd(sgd)));
+        assert_eq!((schedule.warmup_epochs, schedule.course), (1.0, CosineConfig { min_lr: 0.01 }.into()));
+    }
+
+    #[test]
+    fn another_kind_on_the_command_line_takes_the_place_of_the_former() {
+        let sets = ["optimiser.name=lion", "schedule.name=polynomial", "schedule.power=2"];
+        let sets = sets.map(|set| set.parse().unwrap());
+        let recipe = Recipe::merged(Some("quickstart"), &sets).unwrap();
+        assert_eq!(
+            (recipe.optimiser.lr, recipe.optimiser.rule),
+            (0.1, RuleConfig::Lion(LionConfig { weight_decay: 1e-4, ..LionConfig::default() }))
+        );
+        assert_eq!(recipe.schedule.course, PolynomialConfig { power: 2.0, min_lr: 0.0 }.into());
     }
 }

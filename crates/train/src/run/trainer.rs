@@ -61,7 +61,7 @@ impl<'a> Trainer<'a> {
             recipe,
             learner: Learner::new(&identity.model, &identity.options(), recipe, device)?
                 .weighing(corpus.class_weights(recipe)?),
-            schedule: Schedule::of(recipe, steps_per_epoch),
+            schedule: recipe.rates(steps_per_epoch),
             train,
             valid: corpus.valid_loader(recipe)?,
             header: Header::new(identity),
@@ -77,6 +77,7 @@ impl<'a> Trainer<'a> {
         checkpoint.ensure_model(&self.header.identity.model)?;
         checkpoint.restore_weights(self.learner.store())?;
         checkpoint.restore_state(self.learner.optimiser_state())?;
+        checkpoint.restore_state(self.schedule.state())?;
         self.running = Running::restore(checkpoint)?;
         let crop = self.header.identity.crop;
         self.header = checkpoint.header.clone();
@@ -220,6 +221,7 @@ impl<'a> Trainer<'a> {
         self.header.skipped_valid = valid.skipped.clone();
         self.header.confusion = valid.confusion.clone();
         let reached = Best::of(position.epoch, &valid);
+        let accuracy = valid.accuracy();
         let best = self.header.best.is_none_or(|best| reached.is_better_than(&best));
 
         self.header.position = position;
@@ -237,6 +239,7 @@ impl<'a> Trainer<'a> {
             train_seconds: seconds,
             images_per_second: sums.images / seconds,
         }))?;
+        self.schedule.epoch_done(accuracy);
         if let (true, Some(best)) = (self.is_out_of_patience(), self.header.best) {
             around.observer.observe(&Event::OutOfPatience { position, best: best.epoch })?;
         }
@@ -279,7 +282,8 @@ impl<'a> Trainer<'a> {
     }
 
     fn write(&self, path: &Path) -> Result<(), Error> {
-        let state = self.learner.optimiser_state().into_iter().chain(self.running.state()).collect();
+        let state = self.learner.optimiser_state().into_iter().chain(self.schedule.state());
+        let state = state.chain(self.running.state()).collect();
         Checkpoint::save(path, &self.header, self.learner.store(), state)
     }
 
