@@ -85,6 +85,6 @@ fn zeros_like(parameter: &Tensor) -> Tensor {
 }
 
 /// A step counter that a checkpoint can hold; it stays on the CPU, where reading it waits for nobody.
-fn counter() -> Tensor {
+pub(crate) fn counter() -> Tensor {
     Tensor::zeros([], (Kind::Int64, tch::Device::Cpu))
 }

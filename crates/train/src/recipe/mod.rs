@@ -177,6 +177,8 @@ pub struct TrainConfig {
     pub mix_probability: f64,
     /// Greatest Euclidean norm of the whole gradient; 0: no limit.
     pub clip_norm: f64,
+    /// Averages the weights over the run, and judges it by the averages.
+    pub ema: Option<EmaConfig>,
     /// Threads of libtorch; 0: as many as there are cores.
     pub threads: usize,
     /// Measures each layer of parallel paths before a new run and computes it in its quickest way, where
@@ -203,6 +205,7 @@ impl Default for TrainConfig {
             cutmix: 0.0,
             mix_probability: 1.0,
             clip_norm: 0.0,
+            ema: None,
             threads: 0,
             tune_paths: false,
             log_every: 20,
@@ -230,6 +233,20 @@ impl TrainConfig {
         let cutmix = (self.cutmix > 0.0).then_some(CutMix { alpha: self.cutmix });
         let mix = BatchMix { mixup, cutmix, probability: self.mix_probability };
         (mixup.is_some() || cutmix.is_some()).then_some(mix)
+    }
+}
+
+/// Averages of the weights over the run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EmaConfig {
+    /// How much of an average each step keeps; less in the first steps.
+    pub decay: f64,
+}
+
+impl Default for EmaConfig {
+    fn default() -> Self {
+        Self { decay: 0.9999 }
     }
 }
 

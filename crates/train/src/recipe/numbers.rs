@@ -97,6 +97,7 @@ pub const NUMBERS: &[Number] = &[
     number("train.cutmix", Real(0.001, 1000.0)).zero("off"),
     number("train.mix_probability", Real(0.0, 1.0)),
     number("train.clip_norm", Real(0.0, HUGE)),
+    number("train.ema.decay", Below(0.0, 1.0)),
     number("train.threads", Whole(0, THREADS)).of("threads"),
     number("train.log_every", Whole(1, VERY_MANY)).of("steps"),
     number("train.checkpoint_every", Whole(0, VERY_MANY)).of("steps"),
