@@ -124,14 +124,13 @@ fn adamw(betas: [f64; 2], eps: f64, weight_decay: f64) -> impl Fn(Vec<Entry>) ->
 }
 
 /// Every rule of the table, with decay and, where it has any, momentum.
-fn every_rule() -> Vec<(&'static str, impl Fn(Vec<Entry>) -> Box<dyn Optimiser>)> {
-    let config = |name: &&'static str| {
+fn every_rule() -> impl Iterator<Item = (&'static str, impl Fn(Vec<Entry>) -> Box<dyn Optimiser>)> {
+    RuleConfig::NAMES.iter().map(|name| {
         let momentum = if ["sgd", "rmsprop"].contains(name) { "momentum = 0.9" } else { "" };
         let table = format!("name = \"{name}\"\nweight_decay = 0.5\n{momentum}").parse::<toml::Table>().unwrap();
         let config = OptimiserConfig::try_from(table).unwrap();
-        (*name, move |parameters| build(&config, parameters))
-    };
-    RuleConfig::NAMES.iter().map(config).collect()
+        (*name, move |parameters: Vec<Entry>| build(&config, parameters))
+    })
 }
 
 /// A weight and a bias of these values.

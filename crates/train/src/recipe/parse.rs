@@ -103,7 +103,7 @@ fn parse_table(text: &str, origin: &str) -> Result<toml::Table, Error> {
 fn located(error: &toml::de::Error, text: &str, origin: &str) -> Error {
     let origin = match error.span() {
         Some(span) => {
-            let before = text.get(..span.start).unwrap_or(text);
+            let before = text.get(..start_of_key(text, span.start, error.message())).unwrap_or(text);
             let line = before.matches('\n').count() + 1;
             let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
             format!("{origin}:{line}:{column}")
@@ -111,6 +111,16 @@ fn located(error: &toml::de::Error, text: &str, origin: &str) -> Error {
         None => origin.to_owned(),
     };
     Error::Recipe { origin, message: tidy(error.message()) }
+}
+
+/// Where the unknown key stands that a message is about: a table that is read as a whole is located by its beginning.
+fn start_of_key(text: &str, start: usize, message: &str) -> usize {
+    let key = message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
+    let (Some(key), Some(rest)) = (key, text.get(start..)) else { return start };
+    let begins_a_line = |at: usize| rest[..at].rsplit('\n').next().is_some_and(|before| before.trim().is_empty());
+    let is_set = |at: usize| rest[at + key.len()..].trim_start().starts_with('=');
+    let found = rest.match_indices(key).find(|(at, _)| begins_a_line(*at) && is_set(*at));
+    found.map_or(start, |(at, _)| start + at)
 }
 
 /// What is wrong with a value: its range, where it is a number out of it, otherwise what serde says.
@@ -201,7 +211,7 @@ mod tests {
     fn a_key_of_another_kind_is_refused() {
         assert_eq!(
             message("[optimiser]\nname = \"adamw\"\nmomentum = 0.9\n"),
-            "my.toml:1:1: unknown key `momentum` (valid: lr, max_norm, name, betas, eps, weight_decay)"
+            "my.toml:3:1: unknown key `momentum` (valid: lr, max_norm, name, betas, eps, weight_decay)"
         );
         assert_eq!(
             message("[schedule]\nname = \"cosin\"\n"),
