@@ -42,7 +42,7 @@
 //! | [`checkpoint`] | where a run stands, as one file |
 //! | [`folder`] | the files of a run |
 //! | [`watch`] | events, metrics, the report |
-//! | [`bench`] | how long models take |
+//! | [`mod@bench`] | how long models take |
 //! | [`apply`] | trained networks, judged and applied |
 //! | [`run`] | one run, from a recipe to a folder |
 
