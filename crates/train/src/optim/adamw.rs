@@ -3,7 +3,8 @@ use mp_nn::Entry;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::{Optimiser, Settings, Slot, counter, list, zeros_like};
+use super::moments::Moments;
+use super::{Optimiser, Settings, Slot, counter, list};
 
 /// How [`AdamW`] moves.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -42,16 +43,10 @@ pub struct AdamW {
     list: ParameterList,
 }
 
-struct Moments {
-    mean: Tensor,
-    square: Tensor,
-}
-
 impl AdamW {
     /// An optimiser of `parameters`, with both means at zero.
     pub fn new(parameters: Vec<Entry>, config: AdamWConfig) -> Self {
-        let moments = |parameter: &Tensor| Moments { mean: zeros_like(parameter), square: zeros_like(parameter) };
-        let slots: Vec<_> = parameters.into_iter().map(|entry| Slot::new(entry, moments)).collect();
+        let slots: Vec<_> = parameters.into_iter().map(|entry| Slot::new(entry, Moments::of)).collect();
         let list = list(&slots, |moments| vec![&moments.mean, &moments.square]);
         Self { config, steps: counter(), slots, list }
     }
@@ -70,11 +65,7 @@ impl Optimiser for AdamW {
     }
 
     fn state(&self) -> Vec<(String, Tensor)> {
-        let moments = self.slots.iter().flat_map(|slot| {
-            [("mean", &slot.memory.mean), ("square", &slot.memory.square)]
-                .map(|(kind, moment)| (format!("{kind}/{}", slot.name), moment.shallow_clone()))
-        });
-        std::iter::once(("adamw/steps".to_owned(), self.steps.shallow_clone())).chain(moments).collect()
+        Moments::state("adamw", &self.steps, &self.slots)
     }
 }
 

@@ -2,7 +2,8 @@ use mp_nn::Entry;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::{Optimiser, Settings, Slot, counter, zeros_like};
+use super::moments::Moments;
+use super::{Optimiser, Settings, Slot, counter};
 
 /// How [`Lamb`] moves.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -41,16 +42,10 @@ pub struct Lamb {
     slots: Vec<Slot<Moments>>,
 }
 
-struct Moments {
-    mean: Tensor,
-    square: Tensor,
-}
-
 impl Lamb {
     /// An optimiser of `parameters`, with both means at zero.
     pub fn new(parameters: Vec<Entry>, config: LambConfig) -> Self {
-        let moments = |parameter: &Tensor| Moments { mean: zeros_like(parameter), square: zeros_like(parameter) };
-        let slots = parameters.into_iter().map(|entry| Slot::new(entry, moments)).collect();
+        let slots = parameters.into_iter().map(|entry| Slot::new(entry, Moments::of)).collect();
         Self { config, steps: counter(), slots }
     }
 }
@@ -80,11 +75,7 @@ impl Optimiser for Lamb {
     }
 
     fn state(&self) -> Vec<(String, Tensor)> {
-        let moments = self.slots.iter().flat_map(|slot| {
-            [("mean", &slot.memory.mean), ("square", &slot.memory.square)]
-                .map(|(kind, moment)| (format!("{kind}/{}", slot.name), moment.shallow_clone()))
-        });
-        std::iter::once(("lamb/steps".to_owned(), self.steps.shallow_clone())).chain(moments).collect()
+        Moments::state("lamb", &self.steps, &self.slots)
     }
 }
 

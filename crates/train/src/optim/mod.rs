@@ -15,6 +15,7 @@ mod gradients;
 mod lamb;
 mod lion;
 mod max_norm;
+mod moments;
 mod rmsprop;
 mod sgd;
 

@@ -46,6 +46,11 @@ impl Override {
         Ok(())
     }
 
+    /// Whether it names an optimiser or a schedule, on which the keys beside it depend.
+    pub(super) fn names_a_kind(&self) -> bool {
+        ["optimiser.name", "schedule.name"].contains(&self.key.as_str())
+    }
+
     /// Where it names another optimiser or schedule, what the table says to the former one alone is dropped.
     pub(super) fn drop_other_kinds(&self, table: &mut Table) {
         let Some((of, table)) =

@@ -26,7 +26,9 @@ impl Recipe {
         let (origin, text) = source.map(read).transpose()?.unwrap_or_default();
         let mut recipe = Self::from_toml(&text, &origin)?;
         let mut table = parse_table(&text, &origin)?;
-        for change in overrides {
+        // A key may be of the kind that a later override names.
+        let (kinds, others): (Vec<_>, Vec<_>) = overrides.iter().partition(|change| change.names_a_kind());
+        for change in kinds.into_iter().chain(others) {
             change.apply(&mut table)?;
             change.drop_other_kinds(&mut table);
             let refuse = |message| Error::Recipe { origin: format!("--set {change}"), message };
@@ -234,7 +236,7 @@ mod tests {
 
     #[test]
     fn another_kind_on_the_command_line_takes_the_place_of_the_former() {
-        let sets = ["optimiser.name=lion", "schedule.name=polynomial", "schedule.power=2"];
+        let sets = ["schedule.power=2", "optimiser.name=lion", "schedule.name=polynomial"];
         let sets = sets.map(|set| set.parse().unwrap());
         let recipe = Recipe::merged(Some("quickstart"), &sets).unwrap();
         assert_eq!(
