@@ -125,6 +125,7 @@ Examples:
   mp-train eval runs/quickstart
   mp-train eval runs/quickstart --checkpoint best --split test --json
   mp-train eval runs/quickstart --classes --confusion
+  mp-train eval runs/averaged --checkpoint best --ema
   mp-train eval runs/quickstart --data elsewhere/of/the/data --predictions predictions.csv
   mp-train eval --model resnet18 --weights resnet18.safetensors --data my/folder
 
@@ -145,6 +146,9 @@ pub(crate) struct Eval {
     /// Which state of the run
     #[arg(long, value_enum, default_value = "last", conflicts_with = "weights")]
     pub(crate) checkpoint: State,
+    /// Its averaged weights, which a run trained with [train.ema] has
+    #[arg(long, conflicts_with = "weights")]
+    pub(crate) ema: bool,
     /// Which images: those that validated the run, or the test images of the data set
     #[arg(long, value_enum, default_value = "valid")]
     pub(crate) split: Images,
@@ -217,6 +221,9 @@ pub(crate) struct Predict {
     /// Which state of the run
     #[arg(long, value_enum, default_value = "last", conflicts_with = "weights")]
     pub(crate) checkpoint: State,
+    /// Its averaged weights, which a run trained with [train.ema] has
+    #[arg(long, conflicts_with = "weights")]
+    pub(crate) ema: bool,
     /// How many classes to show of each image
     #[arg(long, default_value_t = 5, value_name = "K", value_parser = count(1, 1_000_000))]
     pub(crate) top: usize,

@@ -162,7 +162,7 @@ fn describe_interval(interval: &Interval, length: Length) -> String {
 
 fn describe_epoch(epoch: &Epoch, length: Length) -> String {
     format!(
-        "epoch {}/{}  train loss {:.4} accuracy {:.2}%  valid loss {:.4} accuracy {:.2}%{}  {:.0} s, {:.0} images/s{}",
+        "epoch {}/{}  train loss {:.4} accuracy {:.2}%  valid loss {:.4} accuracy {:.2}%{}{}  {:.0} s, {:.0} images/s{}",
         epoch.position.epoch,
         length.epochs,
         epoch.train_loss,
@@ -173,6 +173,9 @@ fn describe_epoch(epoch: &Epoch, length: Length) -> String {
             0 => String::new(),
             skipped => format!(" on {} images, {skipped} damaged ones skipped", epoch.valid.images),
         },
+        epoch.average.as_ref().map_or_else(String::new, |average| {
+            format!("  ema loss {:.4} accuracy {:.2}%", average.loss, 100.0 * average.accuracy())
+        }),
         epoch.train_seconds,
         epoch.images_per_second,
         if epoch.best { "  (best)" } else { "" }
@@ -207,6 +210,7 @@ mod tests {
             train_loss: 1.25,
             train_accuracy: 0.5,
             valid: Evaluation { images: 8, correct: 5, loss: 1.0, ..Evaluation::default() },
+            average: None,
             best: true,
             train_seconds: 100.0,
             images_per_second: 500.0,

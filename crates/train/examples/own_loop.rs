@@ -7,7 +7,6 @@ use std::sync::atomic::AtomicBool;
 use mp_train::evaluate::evaluate;
 use mp_train::images::to_device;
 use mp_train::recipe::Override;
-use mp_train::schedule::Schedule;
 use mp_train::{Corpus, Learner, Recipe, machine};
 use tch::Device;
 
@@ -23,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let network = corpus.identity(&recipe);
     let device = Device::cuda_if_available();
     let mut learner = Learner::new(&network.model, &network.options(), &recipe, device)?;
-    let schedule = Schedule::of(&recipe, recipe.train.steps(train.batches_per_epoch()));
+    let schedule = recipe.rates(recipe.train.steps(train.batches_per_epoch()));
 
     let (mut step, nobody_stops) = (0, AtomicBool::new(false));
     for epoch in 0..recipe.train.epochs {

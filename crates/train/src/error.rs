@@ -133,6 +133,12 @@ pub enum Error {
         /// The file that is missing.
         missing: &'static str,
     },
+    /// Averaged weights were asked for where none were kept.
+    #[error("{}: no averaged weights: the run was trained without [train.ema]", path.display())]
+    NoAverage {
+        /// The checkpoint.
+        path: PathBuf,
+    },
     /// Something to classify cannot be read, or is not of a form that the network takes.
     #[error("{}: {message}", Line(path))]
     Input {

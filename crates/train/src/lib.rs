@@ -34,15 +34,15 @@
 //! | module | what |
 //! |---|---|
 //! | [`machine`] | threads, processors, neighbours |
-//! | [`recipe`] | everything that decides what a run computes |
 //! | [`optim`], [`schedule`] | how gradients move parameters, and how fast |
+//! | [`recipe`] | everything that decides what a run computes |
 //! | [`images`] | the images of a run, and what identifies a network that was trained on them |
 //! | [`learn`] | a model that learns |
 //! | [`evaluate`] | how good a model is |
 //! | [`checkpoint`] | where a run stands, as one file |
 //! | [`folder`] | the files of a run |
 //! | [`watch`] | events, metrics, the report |
-//! | [`bench`] | how long models take |
+//! | [`mod@bench`] | how long models take |
 //! | [`apply`] | trained networks, judged and applied |
 //! | [`run`] | one run, from a recipe to a folder |
 
@@ -50,6 +50,7 @@ pub mod apply;
 pub mod atomic;
 pub mod bench;
 pub mod checkpoint;
+mod choice;
 mod error;
 pub mod evaluate;
 pub mod folder;

@@ -4,14 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the ground up.
-const ROOMS: [&str; 16] = [
+const ROOMS: [&str; 17] = [
     "split",
+    "choice",
     "error",
     "atomic",
     "machine",
-    "recipe",
     "optim",
     "schedule",
+    "recipe",
     "images",
     "learn",
     "evaluate",

@@ -7,13 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::{recipe, train, trained};
 use mp_nn::load_tensors;
-use mp_train::apply::of_run;
+use mp_train::apply::{Judge, of_run};
 use mp_train::checkpoint::Which;
 use mp_train::run::{self, Start};
 use mp_train::split::Split;
-use mp_train::watch::read_rows;
-use mp_train::watch::{Event, Observer};
-use mp_train::{Error, RunFolder, checkpoint};
+use mp_train::watch::{Event, Observer, read_rows};
+use mp_train::{Error, RunFolder, Trained, checkpoint};
 
 const NO_CACHE: &str = "no cache: digits are built in";
 
@@ -79,6 +78,27 @@ fn evaluating_a_checkpoint_gives_what_training_reported() {
     assert_eq!((last.images, last.accuracy(), last.loss), (200, summary.valid_accuracy_last, summary.valid_loss_last));
     assert_eq!(evaluate(Which::Best, Split::Valid).accuracy(), summary.valid_accuracy_best);
     assert_eq!(evaluate(Which::Last, Split::Test).images, 360);
+}
+
+#[test]
+fn averaged_weights_are_judged_kept_and_decide_which_epoch_is_best() {
+    let (_root, folder) = trained(&["train.ema.decay=0.9", "optimiser.lr=0.01"]);
+    let judged = |network: Trained| {
+        let judge = Judge::of_trained(network, &folder, None, Path::new(NO_CACHE)).unwrap();
+        judge.evaluate(Split::Valid, None).unwrap()
+    };
+    let average = judged(Trained::average_of_run(&folder, Which::Last).unwrap());
+    let weights = judged(Trained::of_run(&folder, Which::Last).unwrap());
+    let last = read_rows(&folder.metrics()).unwrap().pop().unwrap();
+    assert_eq!((last.get("ema/accuracy"), last.get("ema/loss")), (Some(average.accuracy()), Some(average.loss)));
+    assert_eq!((last.get("valid/accuracy"), last.get("valid/loss")), (Some(weights.accuracy()), Some(weights.loss)));
+    assert_ne!(average.loss, weights.loss);
+    let best = judged(Trained::average_of_run(&folder, Which::Best).unwrap());
+    assert_eq!(folder.summary().unwrap().unwrap().valid_accuracy_best, best.accuracy());
+
+    let (_root, folder) = trained(&[]);
+    let message = Trained::average_of_run(&folder, Which::Last).err().unwrap().to_string();
+    assert!(message.ends_with("no averaged weights: the run was trained without [train.ema]"), "{message}");
 }
 
 #[test]
@@ -168,6 +188,17 @@ fn a_run_that_was_asked_to_stop_goes_on_as_if_it_never_had() {
             "train.checkpoint_every=4",
         ]),
         recipe(&["optimiser.name=sgd", "optimiser.lr=0.05", "train.log_every=3", "train.accumulate=2"]),
+        // What an epoch leaves decides the next rates, and the averages take note of every step.
+        recipe(&[
+            "optimiser.name=rmsprop",
+            "optimiser.lr=0.001",
+            "optimiser.momentum=0.9",
+            "optimiser.max_norm=1",
+            "schedule.name=plateau",
+            "schedule.patience=0",
+            "schedule.threshold=1",
+            "train.ema.decay=0.9",
+        ]),
     ];
     for recipe in &recipes {
         let root = tempfile::tempdir().unwrap();

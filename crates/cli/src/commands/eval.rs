@@ -57,7 +57,9 @@ pub(crate) fn run(args: Eval) -> anyhow::Result<()> {
 fn judge(args: &Eval, cache: &Path) -> anyhow::Result<Judge> {
     match (&args.run, &args.model, &args.weights, &args.data) {
         (Some(run), ..) => {
-            Ok(Judge::of_run(&RunFolder::open(run)?, args.checkpoint.into(), args.data.as_deref(), cache)?)
+            let folder = RunFolder::open(run)?;
+            let trained = super::trained(&folder, args.checkpoint, args.ema)?;
+            Ok(Judge::of_trained(trained, &folder, args.data.as_deref(), cache)?)
         }
         (None, Some(model), Some(weights), Some(data)) => Ok(Judge::of_weights(model, weights, data, cache)?),
         _ => bail!("no run folder, nor --model, --weights and --data; see `mp-train eval --help`"),

@@ -16,8 +16,9 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use mp_data::{Format, Manifest};
 use mp_train::machine::{self, neighbours};
+use mp_train::{Error, RunFolder, Trained};
 
-use crate::args::{Command, DataDir};
+use crate::args::{Command, DataDir, State};
 
 pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
     machine::use_threads(0);
@@ -33,6 +34,14 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Data(args) => data::run(args)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A network of a run: with its weights, or their averages.
+fn trained(folder: &RunFolder, state: State, ema: bool) -> Result<Trained, Error> {
+    match ema {
+        true => Trained::average_of_run(folder, state.into()),
+        false => Trained::of_run(folder, state.into()),
+    }
 }
 
 impl DataDir {

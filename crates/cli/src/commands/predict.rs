@@ -44,7 +44,7 @@ fn network(args: &Predict) -> anyhow::Result<(Trained, &[PathBuf])> {
     if inputs.is_empty() && args.list.is_none() {
         return Err(Error::NoImages { what: "mp-train predict".to_owned() }.into());
     }
-    Ok((Trained::of_run(&folder, args.checkpoint.into())?, inputs))
+    Ok((super::trained(&folder, args.checkpoint, args.ema)?, inputs))
 }
 
 /// A row for each input: one that cannot be read ends it, or rows would stand for other inputs than they seem to.

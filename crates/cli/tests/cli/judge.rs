@@ -319,3 +319,32 @@ fn predictions_do_not_replace_the_images_of_the_run() {
     assert!(error.contains("a part of the input"), "{error}");
     assert_eq!(fs::read(folder.path().join(image)).unwrap(), before);
 }
+
+#[test]
+fn averaged_weights_are_judged_and_applied_where_they_were_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    train_small(folder, "plain");
+    let error = refused(mp_train(folder, &["eval", "plain", "--ema"]));
+    assert!(error.contains("no averaged weights: the run was trained without [train.ema]"), "{error}");
+
+    let arguments = ["train", "--out", "averaged", "--set", "train.ema={ decay = 0.5 }", "--set", "optimiser.lr=0.05"];
+    succeed(mp_train(folder, &[&arguments, &SMALL[..]].concat()));
+    let loss = |more: &[&str]| {
+        let json = succeed(mp_train(folder, &[&["eval", "averaged", "--json"], more].concat()));
+        serde_json::from_str::<Value>(&json).unwrap()["loss"].as_f64().unwrap()
+    };
+    let csv = fs::read_to_string(folder.join("averaged/metrics.csv")).unwrap();
+    let mut lines = csv.lines().map(|line| line.split(',').collect::<Vec<_>>());
+    let (names, values) = (lines.next().unwrap(), lines.next().unwrap());
+    let metric = |name: &str| {
+        let place = names.iter().position(|found| *found == name).unwrap();
+        values[place].parse::<f64>().unwrap()
+    };
+    assert_eq!((loss(&[]), loss(&["--ema"])), (metric("valid/loss"), metric("ema/loss")));
+    assert_ne!(metric("valid/loss"), metric("ema/loss"));
+
+    picture(8, 8, 1).save(folder.join("digit.png")).unwrap();
+    let classified = |more: &[&str]| succeed(mp_train(folder, &[&["predict", "averaged", "digit.png"], more].concat()));
+    assert_ne!(classified(&[]), classified(&["--ema"]));
+}

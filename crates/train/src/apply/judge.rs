@@ -40,7 +40,14 @@ impl Judge {
     /// # Errors
     /// As [`Trained::of_run`]; data that is missing, or of other classes than the run's.
     pub fn of_run(folder: &RunFolder, which: Which, data: Option<&str>, cache: &Path) -> Result<Self, Error> {
-        let trained = Trained::of_run(folder, which)?;
+        Self::of_trained(Trained::of_run(folder, which)?, folder, data, cache)
+    }
+
+    /// A network of the run in `folder`, on the run's data set or, with `data`, on another place of it.
+    ///
+    /// # Errors
+    /// Data that is missing, or of other classes than the run's.
+    pub fn of_trained(trained: Trained, folder: &RunFolder, data: Option<&str>, cache: &Path) -> Result<Self, Error> {
         // Which images were held out, and how they are shown, is what the run was trained under; only their place may be another.
         let today = folder.recipe()?;
         let mut recipe = trained.recipe.clone().unwrap_or_else(|| today.clone());

@@ -15,6 +15,9 @@ use crate::images::{Identity, Origin};
 use crate::learn::check_precision;
 use crate::recipe::{Precision, Recipe, Spec};
 
+/// Which of its weights a checkpoint puts into a model.
+type Restore = fn(&Checkpoint, &Store) -> Result<(), Error>;
+
 /// A network with its weights, and what it needs to know about images.
 pub struct Trained {
     /// Its name, classes and normalisation.
@@ -38,9 +41,21 @@ impl Trained {
     /// # Errors
     /// A run without that checkpoint yet; a checkpoint that is not whole, or not of the run's model.
     pub fn of_run(folder: &RunFolder, which: Which) -> Result<Self, Error> {
+        Self::restored(folder, which, Checkpoint::restore_weights)
+    }
+
+    /// The network of a run with the averages of its weights, which it has where it was trained with `train.ema`.
+    ///
+    /// # Errors
+    /// As [`Trained::of_run`]; [`Error::NoAverage`].
+    pub fn average_of_run(folder: &RunFolder, which: Which) -> Result<Self, Error> {
+        Self::restored(folder, which, Checkpoint::restore_average)
+    }
+
+    fn restored(folder: &RunFolder, which: Which, restore: Restore) -> Result<Self, Error> {
         let path = folder.checkpoint(which)?;
         let today = folder.recipe()?;
-        let mut trained = Self::of_checkpoint(&today.model.name, &Checkpoint::load(&path)?)?;
+        let mut trained = Self::of_checkpoint(&today.model.name, &Checkpoint::load(&path)?, restore)?;
         // Older files leave both to the recipe of the run folder.
         if trained.recipe.is_none() {
             check_precision(today.train.precision, trained.device())?;
@@ -62,7 +77,7 @@ impl Trained {
     pub fn of_weights(model: &Spec, file: &Path) -> Result<Self, Error> {
         let weights = load_tensors(file)?;
         if checkpoint::is_checkpoint(&weights) {
-            return Self::of_checkpoint(&model.name, &Checkpoint::of_file(file, weights)?);
+            return Self::of_checkpoint(&model.name, &Checkpoint::of_file(file, weights)?, Checkpoint::restore_weights);
         }
         let mut identity = native_identity(model)?;
         if let Some(classes) = classes_of_head(&identity, &weights.tensors)? {
@@ -86,11 +101,11 @@ impl Trained {
         self.store.device()
     }
 
-    fn of_checkpoint(model: &str, checkpoint: &Checkpoint) -> Result<Self, Error> {
+    fn of_checkpoint(model: &str, checkpoint: &Checkpoint, restore: Restore) -> Result<Self, Error> {
         checkpoint.ensure_model(model)?;
         let identity = checkpoint.header.identity.clone();
         let (network, store) = build(model, &identity)?;
-        checkpoint.restore_weights(&store)?;
+        restore(checkpoint, &store)?;
         let recipe = checkpoint.header.recipe()?;
         let precision = recipe.as_ref().map_or(Precision::Fp32, |recipe| recipe.train.precision);
         check_precision(precision, store.device())?;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::evaluate::Evaluation;
 
-/// The most accurate epoch so far; of those that are equally accurate, the one with the lowest loss.
+/// The most accurate epoch so far, by the averaged weights where there are any; of those that are equally accurate, the one with the lowest loss.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Best {
     /// Which, counted from 1.

@@ -180,6 +180,18 @@ impl Checkpoint {
         Ok(store.copy_from(&self.weights, &self.path)?)
     }
 
+    /// Copies the averages of the weights into a model of the same kind.
+    ///
+    /// # Errors
+    /// [`Error::NoAverage`]; [`Error::Corrupt`] where one is missing or has another shape or type.
+    pub fn restore_average(&self, store: &Store) -> Result<(), Error> {
+        if !self.state.keys().any(|name| name.starts_with("ema/")) {
+            return Err(Error::NoAverage { path: self.path.clone() });
+        }
+        let entries = store.entries().into_iter();
+        self.restore_state(entries.map(|entry| (format!("ema/{}", entry.name), entry.tensor)).collect())
+    }
+
     /// Copies stored state into the tensors of the same names.
     ///
     /// # Errors

@@ -68,7 +68,7 @@ pub struct Summary {
     /// and fewer.
     #[serde(default, with = "figure")]
     pub valid_top_5_last: Option<f64>,
-    /// The greatest validation accuracy of any epoch.
+    /// The greatest validation accuracy of any epoch; with `train.ema`, that of the averaged weights.
     #[serde(with = "figure")]
     pub valid_accuracy_best: f64,
     /// The epoch that had it, from 1.

@@ -6,6 +6,7 @@ use mp_zoo::{Cost, Interface, Model, ModelOptions, Output};
 use tch::{Device, Kind, Tensor};
 
 use super::LossConfig;
+use super::ema::Ema;
 use crate::Error;
 use crate::optim::{self, Gradients, Optimiser};
 use crate::recipe::{Precision, Recipe};
@@ -21,6 +22,7 @@ pub struct Learner {
     has_routing_loss: bool,
     precision: Precision,
     clip_norm: f64,
+    ema: Option<Ema>,
 }
 
 /// What a forward pass in training found, as scalars on the device: reading them waits for it.
@@ -57,6 +59,7 @@ impl Learner {
         };
 
         let optimiser = optim::build(&recipe.optimiser, store.parameters());
+        let ema = recipe.train.ema.as_ref().map(|config| Ema::of(&store, config));
         let (gradients, clip_norm) = (Gradients::of(store.parameters()), recipe.train.clip_norm);
         Ok(Self {
             model,
@@ -68,6 +71,7 @@ impl Learner {
             has_routing_loss,
             precision,
             clip_norm,
+            ema,
         })
     }
 
@@ -101,6 +105,19 @@ impl Learner {
     /// The state of the optimiser under the names that a checkpoint gives it: `optimiser/mean/fc.weight`.
     pub fn optimiser_state(&self) -> Vec<(String, Tensor)> {
         self.optimiser.state().into_iter().map(|(name, tensor)| (format!("optimiser/{name}"), tensor)).collect()
+    }
+
+    /// The averages of the weights under the names that a checkpoint gives them, `ema/fc.weight`; none without `train.ema`.
+    pub fn average_state(&self) -> Vec<(String, Tensor)> {
+        self.ema.as_ref().map(Ema::state).unwrap_or_default()
+    }
+
+    /// What `judge` finds while the averages are in the place of the weights; none without `train.ema`.
+    pub fn with_average<T>(&mut self, judge: impl FnOnce(&Self) -> T) -> Option<T> {
+        self.ema.as_mut()?.swap();
+        let found = judge(self);
+        self.ema.as_mut()?.swap();
+        Some(found)
     }
 
     /// Whether the loss has a part that comes from the gates.
@@ -144,6 +161,9 @@ impl Learner {
         }
         self.optimiser.step(rate);
         self.gradients.clear();
+        if let Some(ema) = &mut self.ema {
+            ema.update();
+        }
     }
 
     /// Whether every number of the model is finite; waits for the device.

@@ -1,6 +1,7 @@
 //! A model that learns: its loss, the steps of its optimiser, and what they need to be repeatable.
 
 mod batch_norm;
+mod ema;
 mod learner;
 mod loss;
 pub mod seed;

@@ -1,11 +1,14 @@
 use mp_native::{AdamWRule, ParameterList};
 use mp_nn::Entry;
+use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::{Optimiser, Slot, counter, list, zeros_like};
+use super::moments::Moments;
+use super::{Optimiser, Settings, Slot, counter, list};
 
 /// How [`AdamW`] moves.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct AdamWConfig {
     /// Memory of the mean gradient and of the mean squared gradient, each in `[0, 1)`.
     pub betas: [f64; 2],
@@ -13,6 +16,20 @@ pub struct AdamWConfig {
     pub eps: f64,
     /// Share of a weight that is taken off per unit of learning rate, apart from the gradient.
     pub weight_decay: f64,
+}
+
+impl Default for AdamWConfig {
+    fn default() -> Self {
+        Self { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.05 }
+    }
+}
+
+impl Settings for AdamWConfig {
+    const LR: f64 = 1e-3;
+
+    fn build(&self, parameters: Vec<Entry>) -> Box<dyn Optimiser> {
+        Box::new(AdamW::new(parameters, *self))
+    }
 }
 
 /// Adam with decoupled weight decay, as PyTorch computes it (Loshchilov and Hutter, ICLR 2019, algorithm 2).
@@ -26,16 +43,10 @@ pub struct AdamW {
     list: ParameterList,
 }
 
-struct Moments {
-    mean: Tensor,
-    square: Tensor,
-}
-
 impl AdamW {
     /// An optimiser of `parameters`, with both means at zero.
     pub fn new(parameters: Vec<Entry>, config: AdamWConfig) -> Self {
-        let moments = |parameter: &Tensor| Moments { mean: zeros_like(parameter), square: zeros_like(parameter) };
-        let slots: Vec<_> = parameters.into_iter().map(|entry| Slot::new(entry, moments)).collect();
+        let slots: Vec<_> = parameters.into_iter().map(|entry| Slot::new(entry, Moments::of)).collect();
         let list = list(&slots, |moments| vec![&moments.mean, &moments.square]);
         Self { config, steps: counter(), slots, list }
     }
@@ -54,11 +65,7 @@ impl Optimiser for AdamW {
     }
 
     fn state(&self) -> Vec<(String, Tensor)> {
-        let moments = self.slots.iter().flat_map(|slot| {
-            [("mean", &slot.memory.mean), ("square", &slot.memory.square)]
-                .map(|(kind, moment)| (format!("{kind}/{}", slot.name), moment.shallow_clone()))
-        });
-        std::iter::once(("adamw/steps".to_owned(), self.steps.shallow_clone())).chain(moments).collect()
+        Moments::state("adamw", &self.steps, &self.slots)
     }
 }
 

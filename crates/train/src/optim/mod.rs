@@ -3,21 +3,36 @@
 //! An optimiser keeps its state as named tensors, so that a checkpoint can hold it and a resumed run continues to the
 //! last bit. Weight decay falls on [`Role::Weight`] only: not on biases, not on the scales and shifts of norms.
 //!
-//! On the CPU a step is one pass over all parameters ([`mp_native::ParameterList`]); what that pass leaves, as it does
-//! with parameters on another device, moves by tensor operations.
+//! On the CPU a step of SGD, Adam and AdamW is one pass over all parameters ([`mp_native::ParameterList`]); what that pass
+//! leaves, as it does with parameters on another device, moves by tensor operations, and so does all that other rules move.
+//!
+//! A rule is one file here, with its settings, and one line of the table in `config.rs`.
 
+mod adam;
 mod adamw;
+mod config;
 mod gradients;
+mod lamb;
+mod lion;
+mod max_norm;
+mod moments;
+mod rmsprop;
 mod sgd;
 
 use mp_native::ParameterList;
 use mp_nn::{Entry, Role};
 use tch::{Kind, Tensor};
 
-use crate::recipe::{OptimiserConfig, OptimiserName};
+use config::Settings;
 
+pub use adam::{Adam, AdamConfig};
 pub use adamw::{AdamW, AdamWConfig};
+pub use config::{OptimiserConfig, RuleConfig, build};
 pub use gradients::Gradients;
+pub use lamb::{Lamb, LambConfig};
+pub use lion::{Lion, LionConfig};
+pub use max_norm::MaxNorm;
+pub use rmsprop::{RmsProp, RmsPropConfig};
 pub use sgd::{Sgd, SgdConfig};
 
 /// A rule that moves parameters along their gradients.
@@ -29,15 +44,6 @@ pub trait Optimiser: Send {
     ///
     /// The tensors share storage with the optimiser: copying into them restores it.
     fn state(&self) -> Vec<(String, Tensor)>;
-}
-
-/// The optimiser of a recipe, at its start.
-pub fn build(config: &OptimiserConfig, parameters: Vec<Entry>) -> Box<dyn Optimiser> {
-    let OptimiserConfig { name, momentum, nesterov, weight_decay, betas, eps, .. } = *config;
-    match name {
-        OptimiserName::Sgd => Box::new(Sgd::new(parameters, SgdConfig { momentum, nesterov, weight_decay })),
-        OptimiserName::Adamw => Box::new(AdamW::new(parameters, AdamWConfig { betas, eps, weight_decay })),
-    }
 }
 
 /// One parameter under optimisation, with what its rule remembers about it.
@@ -52,6 +58,15 @@ impl<M> Slot<M> {
     fn new(entry: Entry, memory: impl FnOnce(&Tensor) -> M) -> Self {
         let memory = memory(&entry.tensor);
         Self { name: entry.name, tensor: entry.tensor, decays: entry.role == Role::Weight, memory }
+    }
+
+    /// The gradient with the L2 penalty of a weight; none where there is no gradient.
+    fn penalised(&self, decay: f64) -> Option<Tensor> {
+        let gradient = self.tensor.grad();
+        if !gradient.defined() {
+            return None;
+        }
+        Some(if self.decays && decay > 0.0 { gradient + &self.tensor * decay } else { gradient })
     }
 }
 
@@ -71,6 +86,6 @@ fn zeros_like(parameter: &Tensor) -> Tensor {
 }
 
 /// A step counter that a checkpoint can hold; it stays on the CPU, where reading it waits for nobody.
-fn counter() -> Tensor {
+pub(crate) fn counter() -> Tensor {
     Tensor::zeros([], (Kind::Int64, tch::Device::Cpu))
 }

@@ -1,11 +1,14 @@
 use mp_native::{ParameterList, SgdRule};
 use mp_nn::Entry;
+use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::{Optimiser, Slot, list, zeros_like};
+use super::{Optimiser, Settings, Slot, list, zeros_like};
+use crate::Error;
 
 /// How [`Sgd`] moves.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct SgdConfig {
     /// Share of the running gradient that each step keeps, in `[0, 1)`; 0 is plain gradient descent.
     pub momentum: f64,
@@ -13,6 +16,28 @@ pub struct SgdConfig {
     pub nesterov: bool,
     /// L2 penalty added to the gradients of weights.
     pub weight_decay: f64,
+}
+
+impl Default for SgdConfig {
+    fn default() -> Self {
+        Self { momentum: 0.9, nesterov: true, weight_decay: 5e-4 }
+    }
+}
+
+impl Settings for SgdConfig {
+    const LR: f64 = 0.1;
+
+    fn build(&self, parameters: Vec<Entry>) -> Box<dyn Optimiser> {
+        Box::new(Sgd::new(parameters, *self))
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        if !self.nesterov || self.momentum > 0.0 {
+            return Ok(());
+        }
+        let expected = "above 0, or optimiser.nesterov = false".to_owned();
+        Err(Error::Invalid { key: "optimiser.momentum", value: self.momentum.to_string(), expected })
+    }
 }
 
 /// Stochastic gradient descent with momentum, as PyTorch computes it (Sutskever et al., ICML 2013).

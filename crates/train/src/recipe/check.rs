@@ -4,12 +4,12 @@ use std::fmt::Display;
 
 use mp_zoo::{ModelName, Positions, Variant};
 
-use super::{DataConfig, ModelConfig, OptimiserConfig, OptimiserName, Recipe, RoutingConfig, ScheduleName, numbers};
+use super::{DataConfig, ModelConfig, Recipe, RoutingConfig, numbers};
 use crate::Error;
 
 impl Recipe {
     /// Checks every value that can be checked without opening the data: each number by itself ([`NUMBERS`](super::NUMBERS)),
-    /// whether its key is in use or not, then what must fit together.
+    /// then what must fit together.
     ///
     /// # Errors
     /// [`Error::Invalid`] for the first that is out of range.
@@ -17,8 +17,8 @@ impl Recipe {
         numbers::check(&self.to_table()?)?;
         self.check_model()?;
         self.check_data()?;
-        self.check_optimiser()?;
-        self.check_schedule()?;
+        self.optimiser.check()?;
+        self.schedule.check(self.optimiser.lr, self.train.epochs)?;
         self.routing_loss
             .check()
             .map_err(|error| Error::Recipe { origin: "routing_loss".to_owned(), message: error.to_string() })
@@ -34,23 +34,6 @@ impl Recipe {
         let DataConfig { name, mean, std, .. } = &self.data;
         ensure(!name.is_empty(), "data.name", "empty", "a data set's name or the path of a folder or file")?;
         ensure(mean.len() == std.len(), "data.mean", format!("{mean:?}"), "as many numbers as data.std has")
-    }
-
-    fn check_optimiser(&self) -> Result<(), Error> {
-        let OptimiserConfig { name, momentum, nesterov, .. } = self.optimiser;
-        let looks_ahead = name != OptimiserName::Sgd || !nesterov || momentum > 0.0;
-        ensure(looks_ahead, "optimiser.momentum", momentum, "above 0, or optimiser.nesterov = false")
-    }
-
-    fn check_schedule(&self) -> Result<(), Error> {
-        let schedule = &self.schedule;
-        let short = schedule.warmup_epochs <= self.train.epochs as f64;
-        let expected = format!("at most train.epochs, which is {}", self.train.epochs);
-        ensure(short, "schedule.warmup_epochs", schedule.warmup_epochs, &expected)?;
-        let lr = self.optimiser.lr;
-        ensure(schedule.min_lr <= lr, "schedule.min_lr", schedule.min_lr, &format!("at most optimiser.lr, {lr}"))?;
-        let given = schedule.name != ScheduleName::Step || !schedule.milestones.is_empty();
-        ensure(given, "schedule.milestones", "[]", "one or more epochs, such as [100, 150]")
     }
 }
 
@@ -125,12 +108,10 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_checked_where_another_choice_ignores_them() {
+    fn numbers_are_checked_whether_they_matter_or_not() {
         for (text, key) in [
-            ("[optimiser]\nname = \"sgd\"\nbetas = [0.9, nan]", "optimiser.betas is [0.9, nan]"),
-            ("[optimiser]\nname = \"adamw\"\nmomentum = nan", "optimiser.momentum is nan"),
-            ("[schedule]\nname = \"cosine\"\ngamma = -1.0", "schedule.gamma is -1.0"),
-            ("[schedule]\nname = \"constant\"\nmilestones = [inf]", "schedule.milestones is [inf]"),
+            ("[optimiser]\nname = \"adamw\"\nbetas = [0.9, nan]", "optimiser.betas is [0.9, nan]"),
+            ("[schedule]\nname = \"step\"\ngamma = -1.0", "schedule.gamma is -1.0"),
             ("[data]\nsampler = \"sequential\"\nshard_group = 0", "data.shard_group is 0"),
             (
                 "[data.augment.random_erasing]\nprobability = 0.0\nratio = [nan, 1.0]",

@@ -53,7 +53,7 @@ mod tests {
         let first = Recipe::default();
         let mut second = first.clone();
         assert_eq!(first.differences(&second).unwrap(), []);
-        second.schedule.milestones = vec![2.0];
+        second.schedule.warmup_epochs = 2.0;
         second.train.seed = 9;
         second.data.augment.cutout = 3;
         let difference = |key: &str, here: &str, there: &str| Difference {
@@ -63,7 +63,7 @@ mod tests {
         };
         let expected = [
             difference("data.augment.cutout", "0", "3"),
-            difference("schedule.milestones", "[]", "[2.0]"),
+            difference("schedule.warmup_epochs", "0.0", "2.0"),
             difference("train.seed", "1", "9"),
         ];
         assert_eq!(first.differences(&second).unwrap(), expected);

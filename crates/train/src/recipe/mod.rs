@@ -26,6 +26,9 @@ pub use numbers::{NUMBERS, Number};
 pub use overrides::Override;
 pub use spec::Spec;
 
+use crate::optim::OptimiserConfig;
+use crate::schedule::{Schedule, ScheduleConfig};
+
 /// Everything that decides what a run computes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -174,6 +177,8 @@ pub struct TrainConfig {
     pub mix_probability: f64,
     /// Greatest Euclidean norm of the whole gradient; 0: no limit.
     pub clip_norm: f64,
+    /// Averages the weights over the run, and judges it by the averages.
+    pub ema: Option<EmaConfig>,
     /// Threads of libtorch; 0: as many as there are cores.
     pub threads: usize,
     /// Measures each layer of parallel paths before a new run and computes it in its quickest way, where
@@ -200,11 +205,19 @@ impl Default for TrainConfig {
             cutmix: 0.0,
             mix_probability: 1.0,
             clip_norm: 0.0,
+            ema: None,
             threads: 0,
             tune_paths: false,
             log_every: 20,
             checkpoint_every: 0,
         }
+    }
+}
+
+impl Recipe {
+    /// The learning rates of a run whose epochs have so many steps.
+    pub fn rates(&self, steps_per_epoch: u64) -> Schedule {
+        Schedule::new(&self.schedule, self.optimiser.lr, self.train.epochs, steps_per_epoch)
     }
 }
 
@@ -220,6 +233,20 @@ impl TrainConfig {
         let cutmix = (self.cutmix > 0.0).then_some(CutMix { alpha: self.cutmix });
         let mix = BatchMix { mixup, cutmix, probability: self.mix_probability };
         (mixup.is_some() || cutmix.is_some()).then_some(mix)
+    }
+}
+
+/// Averages of the weights over the run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EmaConfig {
+    /// How much of an average each step keeps; less in the first steps.
+    pub decay: f64,
+}
+
+impl Default for EmaConfig {
+    fn default() -> Self {
+        Self { decay: 0.9999 }
     }
 }
 
@@ -242,107 +269,4 @@ impl Precision {
             Self::Bf16 => "bf16",
         }
     }
-}
-
-/// How gradients move parameters. Keys of the other optimiser are ignored.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(from = "PartialOptimiser")]
-pub struct OptimiserConfig {
-    /// Which rule.
-    pub name: OptimiserName,
-    /// The learning rate after the warm-up; 0.1 for SGD and 0.001 for AdamW where none is given.
-    pub lr: f64,
-    /// SGD: the share of the running gradient that is kept.
-    pub momentum: f64,
-    /// SGD: looks ahead along the momentum.
-    pub nesterov: bool,
-    /// Decay of weights, not of biases and norms; 0.0005 for SGD and 0.05 for AdamW where none is given.
-    pub weight_decay: f64,
-    /// AdamW: decay of the running means of the gradient and of its square.
-    pub betas: [f64; 2],
-    /// AdamW: added to the denominator.
-    pub eps: f64,
-}
-
-impl Default for OptimiserConfig {
-    fn default() -> Self {
-        PartialOptimiser::default().into()
-    }
-}
-
-/// A rule that moves parameters along their gradients.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OptimiserName {
-    /// Stochastic gradient descent with momentum.
-    #[default]
-    Sgd,
-    /// Adam with decoupled weight decay (Loshchilov and Hutter, ICLR 2019).
-    Adamw,
-}
-
-/// The optimiser as written: what is missing depends on the rule.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct PartialOptimiser {
-    name: OptimiserName,
-    lr: Option<f64>,
-    momentum: Option<f64>,
-    nesterov: Option<bool>,
-    weight_decay: Option<f64>,
-    betas: Option<[f64; 2]>,
-    eps: Option<f64>,
-}
-
-impl From<PartialOptimiser> for OptimiserConfig {
-    fn from(given: PartialOptimiser) -> Self {
-        let (lr, weight_decay) = match given.name {
-            OptimiserName::Sgd => (0.1, 5e-4),
-            OptimiserName::Adamw => (1e-3, 0.05),
-        };
-        Self {
-            name: given.name,
-            lr: given.lr.unwrap_or(lr),
-            momentum: given.momentum.unwrap_or(0.9),
-            nesterov: given.nesterov.unwrap_or(true),
-            weight_decay: given.weight_decay.unwrap_or(weight_decay),
-            betas: given.betas.unwrap_or([0.9, 0.999]),
-            eps: given.eps.unwrap_or(1e-8),
-        }
-    }
-}
-
-/// How the learning rate changes over the run. Keys of the other schedules are ignored.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ScheduleConfig {
-    /// The course after the warm-up.
-    pub name: ScheduleName,
-    /// Epochs, also parts of one, over which the rate climbs from 0.
-    pub warmup_epochs: f64,
-    /// `step`: the epochs at which the rate is multiplied by `gamma`.
-    pub milestones: Vec<f64>,
-    /// `step`: the factor.
-    pub gamma: f64,
-    /// `cosine`: the rate at the end of the run.
-    pub min_lr: f64,
-}
-
-impl Default for ScheduleConfig {
-    fn default() -> Self {
-        Self { name: ScheduleName::Cosine, warmup_epochs: 0.0, milestones: Vec::new(), gamma: 0.1, min_lr: 0.0 }
-    }
-}
-
-/// The course of the learning rate after the warm-up.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ScheduleName {
-    /// Half a cosine down to `min_lr`.
-    #[default]
-    Cosine,
-    /// Down by `gamma` at each milestone.
-    Step,
-    /// No change.
-    Constant,
 }

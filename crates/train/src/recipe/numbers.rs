@@ -1,7 +1,7 @@
 //! The range of every number in a recipe: one table, which the check, the book and the tests read.
 //!
 //! A range holds whether the key is in use or not: a number that means nothing today is read by whoever changes the key
-//! that ignores it. No range takes NaN.
+//! that ignores it. Kinds that have a key of one name share its range. No range takes NaN.
 
 use std::fmt;
 
@@ -97,18 +97,33 @@ pub const NUMBERS: &[Number] = &[
     number("train.cutmix", Real(0.001, 1000.0)).zero("off"),
     number("train.mix_probability", Real(0.0, 1.0)),
     number("train.clip_norm", Real(0.0, HUGE)),
+    number("train.ema.decay", Below(0.0, 1.0)),
     number("train.threads", Whole(0, THREADS)).of("threads"),
     number("train.log_every", Whole(1, VERY_MANY)).of("steps"),
     number("train.checkpoint_every", Whole(0, VERY_MANY)).of("steps"),
     number("optimiser.lr", Above(0.0, HUGE)),
-    number("optimiser.momentum", Below(0.0, 1.0)),
+    number("optimiser.max_norm", Real(1e-6, HUGE)).zero("no limit"),
     number("optimiser.weight_decay", Real(0.0, HUGE)),
+    number("optimiser.momentum", Below(0.0, 1.0)),
     number("optimiser.betas", Below(0.0, 1.0)),
+    number("optimiser.alpha", Below(0.0, 1.0)),
     number("optimiser.eps", Above(0.0, 1.0)),
     number("schedule.warmup_epochs", Real(0.0, MANY as f64)).of("epochs"),
     number("schedule.milestones", Real(0.0, MANY as f64)).of("epochs"),
     number("schedule.gamma", Above(0.0, 1e300)),
     number("schedule.min_lr", Real(0.0, HUGE)),
+    number("schedule.power", Real(0.01, 100.0)),
+    number("schedule.every", Real(0.001, MANY as f64)).of("epochs"),
+    number("schedule.factor", Above(0.0, 1.0)),
+    number("schedule.patience", Whole(0, MANY)).of("epochs"),
+    number("schedule.threshold", Real(0.0, 1.0)),
+    number("schedule.cooldown", Whole(0, MANY)).of("epochs"),
+    number("schedule.pct_start", Real(0.0, 1.0)),
+    number("schedule.div_factor", Real(1.0, HUGE)),
+    number("schedule.final_div_factor", Real(1.0, HUGE)),
+    number("schedule.first", Real(0.001, MANY as f64)).of("epochs"),
+    number("schedule.stretch", Real(1.0, 100.0)),
+    number("schedule.decay", Above(0.0, 1.0)),
     number("routing_loss.importance", Real(0.0, HUGE)),
     number("routing_loss.load", Real(0.0, HUGE)),
     number("routing_loss.load_sigma", Above(0.0, HUGE)),
@@ -243,17 +258,24 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::optim::RuleConfig;
     use crate::recipe::Recipe;
     use crate::recipe::tables::COMPLETE;
+    use crate::schedule::CourseConfig;
 
-    /// Recipes that have every key between them: all changes to images are on, and each kind of mixer occurs.
+    /// Recipes that have every key between them: all changes to images are on, and each kind of mixer, optimiser and schedule
+    /// occurs.
     fn complete() -> Vec<Table> {
-        let lists =
-            "[data]\nmean = [0.5]\nstd = [0.5]\n[schedule]\nmilestones = [1.5]\n[train]\nclass_weights = [1.0, 2.0]\n";
-        ["gate", "learned"]
-            .map(|kind| format!("{lists}[model.routing]\nmixer = {{ kind = \"{kind}\" }}\n{COMPLETE}"))
-            .map(|text| Recipe::from_toml(&text, "").unwrap().to_table().unwrap())
-            .into()
+        let lists = "[data]\nmean = [0.5]\nstd = [0.5]\n[train]\nclass_weights = [1.0, 2.0]\n";
+        let mixers = ["gate", "learned"].map(|kind| format!("[model.routing]\nmixer = {{ kind = \"{kind}\" }}\n"));
+        let optimisers = RuleConfig::NAMES.iter().map(|name| format!("[optimiser]\nname = \"{name}\"\n"));
+        let schedules = CourseConfig::NAMES.iter().map(|name| match *name {
+            "step" => "[schedule]\nname = \"step\"\nmilestones = [1.5]\n".to_owned(),
+            name => format!("[schedule]\nname = \"{name}\"\n"),
+        });
+        let kinds = mixers.into_iter().chain(optimisers).chain(schedules);
+        let texts = kinds.map(|kind| format!("{lists}{kind}{COMPLETE}"));
+        texts.map(|text| Recipe::from_toml(&text, "").unwrap().to_table().unwrap()).collect()
     }
 
     /// The keys of all numbers and lists of numbers.
@@ -328,6 +350,14 @@ mod tests {
         assert!(number("a.b", Real(0.5, 1.0)).zero("off").takes(&Value::Float(0.0)));
         let odd = number("a.b", Odd(1, 9));
         assert!(odd.takes(&Value::Integer(9)) && !odd.takes(&Value::Integer(4)) && !odd.takes(&Value::Float(3.0)));
+    }
+
+    #[test]
+    fn the_book_has_every_rule_and_course() {
+        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/src/recipes.md")).unwrap();
+        for name in RuleConfig::NAMES.iter().chain(CourseConfig::NAMES) {
+            assert!(page.contains(&format!("| `\"{name}\"` |")), "{name}");
+        }
     }
 
     /// The book lists the ranges as they are here.

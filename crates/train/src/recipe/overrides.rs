@@ -6,7 +6,9 @@ use std::str::FromStr;
 use toml::{Table, Value};
 
 use super::{numbers, tables};
-use crate::Error;
+use crate::optim::{OptimiserConfig, RuleConfig};
+use crate::schedule::{CourseConfig, ScheduleConfig};
+use crate::{Error, choice};
 
 /// A key of a recipe is far shorter; what is longer is no key, and not worth repeating.
 const LONGEST_KEY: usize = 200;
@@ -42,6 +44,25 @@ impl Override {
         }
         table.insert(last.to_owned(), self.value.clone());
         Ok(())
+    }
+
+    /// Whether it names an optimiser or a schedule, on which the keys beside it depend.
+    pub(super) fn names_a_kind(&self) -> bool {
+        ["optimiser.name", "schedule.name"].contains(&self.key.as_str())
+    }
+
+    /// Where it names another optimiser or schedule, what the table says to the former one alone is dropped.
+    pub(super) fn drop_other_kinds(&self, table: &mut Table) {
+        let Some((of, table)) =
+            self.key.strip_suffix(".name").and_then(|of| Some((of, table.get_mut(of)?.as_table_mut()?)))
+        else {
+            return;
+        };
+        match of {
+            "optimiser" => choice::drop_others::<RuleConfig>(table, OptimiserConfig::COMMON),
+            "schedule" => choice::drop_others::<CourseConfig>(table, ScheduleConfig::COMMON),
+            _ => {}
+        }
     }
 
     /// Whether the number that it sets, if it is one, is in its range.
@@ -81,7 +102,8 @@ impl fmt::Display for Override {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipe::{Precision, Recipe, ScheduleName};
+    use crate::recipe::{Precision, Recipe};
+    use crate::schedule::StepConfig;
 
     fn resolve(sets: &[&str]) -> Result<Recipe, Error> {
         let mut overrides = vec![Override::string("model.name", "resnet20"), Override::string("data.name", "digits")];
@@ -96,8 +118,7 @@ mod tests {
         }
         let recipe =
             resolve(&["schedule.name=step", "schedule.milestones=[2, 4.5]", "data.augment.flip=true"]).unwrap();
-        assert_eq!(recipe.schedule.name, ScheduleName::Step);
-        assert_eq!(recipe.schedule.milestones, [2.0, 4.5]);
+        assert_eq!(recipe.schedule.course, StepConfig { milestones: vec![2.0, 4.5], gamma: 0.1 }.into());
         assert_eq!(recipe.data.augment.flip, mp_data::FlipRule::Random);
     }
 

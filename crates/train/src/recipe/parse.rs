@@ -26,8 +26,11 @@ impl Recipe {
         let (origin, text) = source.map(read).transpose()?.unwrap_or_default();
         let mut recipe = Self::from_toml(&text, &origin)?;
         let mut table = parse_table(&text, &origin)?;
-        for change in overrides {
+        // A key may be of the kind that a later override names.
+        let (kinds, others): (Vec<_>, Vec<_>) = overrides.iter().partition(|change| change.names_a_kind());
+        for change in kinds.into_iter().chain(others) {
             change.apply(&mut table)?;
+            change.drop_other_kinds(&mut table);
             let refuse = |message| Error::Recipe { origin: format!("--set {change}"), message };
             if let Some(message) = tables::misplaced(&table) {
                 return Err(refuse(message));
@@ -102,7 +105,7 @@ fn parse_table(text: &str, origin: &str) -> Result<toml::Table, Error> {
 fn located(error: &toml::de::Error, text: &str, origin: &str) -> Error {
     let origin = match error.span() {
         Some(span) => {
-            let before = text.get(..span.start).unwrap_or(text);
+            let before = text.get(..start_of_key(text, span.start, error.message())).unwrap_or(text);
             let line = before.matches('\n').count() + 1;
             let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
             format!("{origin}:{line}:{column}")
@@ -110,6 +113,16 @@ fn located(error: &toml::de::Error, text: &str, origin: &str) -> Error {
         None => origin.to_owned(),
     };
     Error::Recipe { origin, message: tidy(error.message()) }
+}
+
+/// Where the unknown key stands that a message is about: a table that is read as a whole is located by its beginning.
+fn start_of_key(text: &str, start: usize, message: &str) -> usize {
+    let key = message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
+    let (Some(key), Some(rest)) = (key, text.get(start..)) else { return start };
+    let begins_a_line = |at: usize| rest[..at].rsplit('\n').next().is_some_and(|before| before.trim().is_empty());
+    let is_set = |at: usize| rest[at + key.len()..].trim_start().starts_with('=');
+    let found = rest.match_indices(key).find(|(at, _)| begins_a_line(*at) && is_set(*at));
+    found.map_or(start, |(at, _)| start + at)
 }
 
 /// What is wrong with a value: its range, where it is a number out of it, otherwise what serde says.
@@ -140,6 +153,8 @@ pub(super) fn tidy(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::optim::{AdamWConfig, LionConfig, RuleConfig, SgdConfig};
+    use crate::schedule::{CosineConfig, PolynomialConfig};
 
     fn message(text: &str) -> String {
         Recipe::from_toml(text, "my.toml").unwrap_err().to_string()
@@ -150,7 +165,7 @@ mod tests {
         assert_eq!(
             message("[model]\nname = \"resnet20\"\n\n[schedule]\nwarmup_epoch = 1\n"),
             "my.toml:5:1: unknown key `warmup_epoch`, did you mean `warmup_epochs`? \
-             (valid: name, warmup_epochs, milestones, gamma, min_lr)"
+             (valid: warmup_epochs, name, min_lr)"
         );
     }
 
@@ -166,7 +181,10 @@ mod tests {
     fn a_key_of_the_optimiser_is_located_too() {
         let message = message("[optimiser]\nlearning_rate = 1\n");
         assert!(message.starts_with("my.toml:"), "{message}");
-        assert!(message.contains("unknown key `learning_rate`") && message.contains("valid: name, lr,"), "{message}");
+        assert!(
+            message.contains("unknown key `learning_rate`") && message.contains("valid: lr, max_norm, name,"),
+            "{message}"
+        );
     }
 
     #[test]
@@ -187,7 +205,44 @@ mod tests {
     fn what_is_missing_for_an_optimiser_depends_on_its_rule() {
         let sgd = Recipe::from_toml("", "").unwrap().optimiser;
         let adamw = Recipe::from_toml("[optimiser]\nname = \"adamw\"", "").unwrap().optimiser;
-        assert_eq!((sgd.lr, sgd.weight_decay), (0.1, 5e-4));
-        assert_eq!((adamw.lr, adamw.weight_decay), (1e-3, 0.05));
+        assert_eq!((sgd.lr, sgd.rule), (0.1, RuleConfig::Sgd(SgdConfig::default())));
+        assert_eq!((adamw.lr, adamw.rule), (1e-3, RuleConfig::AdamW(AdamWConfig::default())));
+    }
+
+    #[test]
+    fn a_key_of_another_kind_is_refused() {
+        assert_eq!(
+            message("[optimiser]\nname = \"adamw\"\nmomentum = 0.9\n"),
+            "my.toml:3:1: unknown key `momentum` (valid: lr, max_norm, name, betas, eps, weight_decay)"
+        );
+        assert_eq!(
+            message("[schedule]\nname = \"cosin\"\n"),
+            "my.toml:1:1: unknown value `cosin`, did you mean `cosine`? (valid: cosine, step, constant, polynomial, \
+             exponential, plateau, one_cycle, cosine_restarts)"
+        );
+    }
+
+    /// As run folders and checkpoints hold them.
+    #[test]
+    fn a_recipe_that_was_once_written_complete_is_read() {
+        let old = "[optimiser]\nname = \"sgd\"\nlr = 0.2\nmomentum = 0.8\nnesterov = false\nweight_decay = 0.001\n\
+                   betas = [0.9, 0.999]\neps = 1e-8\n\
+                   [schedule]\nname = \"cosine\"\nwarmup_epochs = 1.0\nmilestones = []\ngamma = 0.1\nmin_lr = 0.01\n";
+        let Recipe { optimiser, schedule, .. } = Recipe::from_toml(old, "").unwrap();
+        let sgd = SgdConfig { momentum: 0.8, nesterov: false, weight_decay: 0.001 };
+        assert_eq!((optimiser.lr, optimiser.rule), (0.2, RuleConfig::Sgd(sgd)));
+        assert_eq!((schedule.warmup_epochs, schedule.course), (1.0, CosineConfig { min_lr: 0.01 }.into()));
+    }
+
+    #[test]
+    fn another_kind_on_the_command_line_takes_the_place_of_the_former() {
+        let sets = ["schedule.power=2", "optimiser.name=lion", "schedule.name=polynomial"];
+        let sets = sets.map(|set| set.parse().unwrap());
+        let recipe = Recipe::merged(Some("quickstart"), &sets).unwrap();
+        assert_eq!(
+            (recipe.optimiser.lr, recipe.optimiser.rule),
+            (0.1, RuleConfig::Lion(LionConfig { weight_decay: 1e-4, ..LionConfig::default() }))
+        );
+        assert_eq!(recipe.schedule.course, PolynomialConfig { power: 2.0, min_lr: 0.0 }.into());
     }
 }

@@ -18,6 +18,7 @@ colour_jitter = {}
 greyscale = {}
 gaussian_blur = {}
 random_erasing = {}
+[train.ema]
 ";
 
 /// No key of a recipe goes deeper than a few tables; tens of thousands would only exhaust the stack.

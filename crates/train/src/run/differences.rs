@@ -2,8 +2,7 @@
 
 use crate::checkpoint::Header;
 use crate::images::{Corpus, Identity, Origin, Part};
-use crate::recipe::{Difference, ScheduleName};
-use crate::schedule::Schedule;
+use crate::recipe::Difference;
 use crate::{Error, Recipe};
 
 /// What a key of the recipe may do in the middle of a run.
@@ -93,19 +92,18 @@ impl Changes {
             return;
         }
         let step = header.position.step;
-        let rate = |recipe: &Recipe| Schedule::of(recipe, steps_per_epoch).rate(step);
-        let (before, after) = (rate(stored), rate(asked));
-        let course = match asked.schedule.name {
-            ScheduleName::Constant => format!("the learning rate stays {after:.3e}"),
-            ScheduleName::Step => {
-                format!("the milestones stay where they are, the learning rate goes on at {after:.3e}")
+        let rate = |recipe: &Recipe, step| recipe.rates(steps_per_epoch).rate(step);
+        let (before, after) = (rate(stored, step), rate(asked, step));
+        let course = match asked.schedule.course.when_longer(after) {
+            Some(goes_on) => goes_on,
+            None => {
+                let (name, last) = (asked.schedule.course.name(), is * steps_per_epoch);
+                format!(
+                    "after step {step} the learning rate follows the {name} of {is} epochs: {after:.3e}, where that of {was} \
+                     epochs has {before:.3e}; it ends at {} after step {last}",
+                    rate(asked, last)
+                )
             }
-            ScheduleName::Cosine => format!(
-                "after step {step} the learning rate follows the cosine of {is} epochs: {after:.3e}, where that of {was} \
-                 epochs has {before:.3e}; it ends at {} after step {}",
-                asked.schedule.min_lr,
-                is * steps_per_epoch
-            ),
         };
         self.notes.push(format!("train.epochs is {is}, was {was}: {course}"));
     }
@@ -222,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_longer_run_says_what_the_rate_does() {
-        let base = ["optimiser.lr=0.8", "schedule.warmup_epochs=0", "schedule.min_lr=0"];
+        let base = ["optimiser.lr=0.8", "schedule.warmup_epochs=0"];
         let longer = |more: &[&str], epochs: &str| {
             let stored = [&base[..], more, &["train.epochs=4"]].concat();
             let found = changes(&stored, &[&base[..], more, &[epochs]].concat());

@@ -12,7 +12,7 @@ use crate::checkpoint::{self, Best, Checkpoint, Header, Position, Stopwatch};
 use crate::evaluate::{Evaluation, evaluate};
 use crate::images::{Corpus, Origin, targets_to_device, to_device};
 use crate::learn::{self, Learner, seed};
-use crate::recipe::Recipe;
+use crate::recipe::{Precision, Recipe};
 use crate::schedule::Schedule;
 use crate::watch::{Epoch, Event, Interval, Observer};
 
@@ -61,7 +61,7 @@ impl<'a> Trainer<'a> {
             recipe,
             learner: Learner::new(&identity.model, &identity.options(), recipe, device)?
                 .weighing(corpus.class_weights(recipe)?),
-            schedule: Schedule::of(recipe, steps_per_epoch),
+            schedule: recipe.rates(steps_per_epoch),
             train,
             valid: corpus.valid_loader(recipe)?,
             header: Header::new(identity),
@@ -77,6 +77,8 @@ impl<'a> Trainer<'a> {
         checkpoint.ensure_model(&self.header.identity.model)?;
         checkpoint.restore_weights(self.learner.store())?;
         checkpoint.restore_state(self.learner.optimiser_state())?;
+        checkpoint.restore_state(self.learner.average_state())?;
+        checkpoint.restore_state(self.schedule.state())?;
         self.running = Running::restore(checkpoint)?;
         let crop = self.header.identity.crop;
         self.header = checkpoint.header.clone();
@@ -212,14 +214,20 @@ impl<'a> Trainer<'a> {
 
     /// Evaluates, notes whether this epoch is the best, and moves on to the next.
     fn end_epoch(&mut self, around: &mut Surroundings<'_>) -> Result<(), Error> {
-        let valid = self.evaluate(around.stop)?;
+        let (classes, precision) = (self.header.identity.classes.len(), self.recipe.train.precision);
+        let step = self.header.position.step;
+        let judge = |learner: &Learner| judge(learner, &self.valid, classes, precision, step, around.stop);
+        let valid = judge(&self.learner)?;
+        let average = self.learner.with_average(judge).transpose()?;
         let sums = std::mem::take(&mut self.running.epoch);
         let seconds = std::mem::take(&mut self.header.timing.epoch);
         let Position { epoch, step, .. } = self.header.position;
         let position = Position { epoch: epoch + 1, step_in_epoch: 0, step };
         self.header.skipped_valid = valid.skipped.clone();
         self.header.confusion = valid.confusion.clone();
-        let reached = Best::of(position.epoch, &valid);
+        let judged = average.as_ref().unwrap_or(&valid);
+        let reached = Best::of(position.epoch, judged);
+        let accuracy = judged.accuracy();
         let best = self.header.best.is_none_or(|best| reached.is_better_than(&best));
 
         self.header.position = position;
@@ -233,10 +241,12 @@ impl<'a> Trainer<'a> {
             train_loss: sums.mean_loss(),
             train_accuracy: sums.accuracy(),
             valid,
+            average,
             best,
             train_seconds: seconds,
             images_per_second: sums.images / seconds,
         }))?;
+        self.schedule.epoch_done(accuracy);
         if let (true, Some(best)) = (self.is_out_of_patience(), self.header.best) {
             around.observer.observe(&Event::OutOfPatience { position, best: best.epoch })?;
         }
@@ -254,20 +264,6 @@ impl<'a> Trainer<'a> {
         patience > 0 && best.is_some_and(|best| position.epoch.saturating_sub(best.epoch) >= patience)
     }
 
-    /// Weights may be finite, and so large that no logits are.
-    fn evaluate(&self, stop: &AtomicBool) -> Result<Evaluation, Error> {
-        let classes = self.header.identity.classes.len();
-        let (precision, device) = (self.recipe.train.precision, self.learner.store().device());
-        let valid = evaluate(self.learner.model(), &self.valid, classes, precision, device, stop, None)?;
-        if valid.loss.is_finite() {
-            return Ok(valid);
-        }
-        Err(Error::Diverged {
-            step: self.header.position.step,
-            found: format!("the validation loss is {}", valid.loss),
-        })
-    }
-
     fn last_rate(&self) -> f64 {
         self.schedule.rate(self.header.position.step.saturating_sub(1))
     }
@@ -279,7 +275,9 @@ impl<'a> Trainer<'a> {
     }
 
     fn write(&self, path: &Path) -> Result<(), Error> {
-        let state = self.learner.optimiser_state().into_iter().chain(self.running.state()).collect();
+        let state = self.learner.optimiser_state().into_iter().chain(self.schedule.state());
+        let state = state.chain(self.learner.average_state());
+        let state = state.chain(self.running.state()).collect();
         Checkpoint::save(path, &self.header, self.learner.store(), state)
     }
 
@@ -291,4 +289,20 @@ impl<'a> Trainer<'a> {
         }
         Err(Error::Diverged { step: self.header.position.step, found: "a weight is no finite number".to_owned() })
     }
+}
+
+/// Evaluates after step `step`. Weights may be finite, and so large that no logits are.
+fn judge(
+    learner: &Learner,
+    valid: &Loader,
+    classes: usize,
+    precision: Precision,
+    step: u64,
+    stop: &AtomicBool,
+) -> Result<Evaluation, Error> {
+    let found = evaluate(learner.model(), valid, classes, precision, learner.store().device(), stop, None)?;
+    if found.loss.is_finite() {
+        return Ok(found);
+    }
+    Err(Error::Diverged { step, found: format!("the validation loss is {}", found.loss) })
 }

@@ -81,6 +81,8 @@ pub struct Epoch {
     pub train_accuracy: f64,
     /// On the validation images, after the epoch.
     pub valid: Evaluation,
+    /// The same with the averages of the weights, by which the run is then judged; only with `train.ema`.
+    pub average: Option<Evaluation>,
     /// Whether no earlier epoch was more accurate.
     pub best: bool,
     /// Seconds of training, evaluation and checkpoints apart.

@@ -84,6 +84,10 @@ fn of_epoch(epoch: &Epoch) -> Metrics {
     ];
     let mut metrics: Metrics = values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     metrics.extend(epoch.valid.top_5_accuracy().map(|accuracy| ("valid/top_5_accuracy".to_owned(), accuracy)));
+    if let Some(average) = &epoch.average {
+        metrics.push(("ema/loss".to_owned(), average.loss));
+        metrics.push(("ema/accuracy".to_owned(), average.accuracy()));
+    }
     for layer in &epoch.valid.layers {
         let name = |quantity: &str| format!("route/{}/{quantity}", layer.name);
         metrics.push((name("mutual_information"), layer.mutual_information));
@@ -120,6 +124,7 @@ mod tests {
             train_loss: 1.5,
             train_accuracy: 0.5,
             valid: Evaluation { images: 4, correct: 3, loss: 1.0, ..Evaluation::default() },
+            average: Some(Evaluation { images: 4, correct: 1, loss: 1.5, ..Evaluation::default() }),
             best: true,
             train_seconds: 2.0,
             images_per_second: 100.0,
@@ -127,6 +132,7 @@ mod tests {
         recorder.observe(&Event::Epoch(&epoch)).unwrap();
 
         assert_eq!(recorder.rows()[0].get("valid/accuracy"), Some(0.75));
+        assert_eq!(recorder.rows()[0].get("ema/accuracy"), Some(0.25));
         let steps = read_events(&folder.events(), "step").unwrap();
         assert_eq!((steps[0]["step"].as_u64(), steps[0]["train/loss"].as_f64()), (Some(5), Some(2.0)));
         assert_eq!(read_events(&folder.events(), "epoch").unwrap()[0]["train/loss"], 1.5);
