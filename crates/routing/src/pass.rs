@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use mp_nn::Mode;
+use mp_nn::{Mode, Tensor};
 
 use crate::trace::TracedLayer;
 use crate::{Decision, Error, Trace};
@@ -32,6 +32,9 @@ pub struct Pass {
     pub mode: Mode,
     /// What was decided so far.
     pub trace: Trace,
+    /// The features that were asked for, in the order in which they came.
+    pub taps: Vec<(String, Tensor)>,
+    wanted: Vec<String>,
     forced: Option<VecDeque<TracedLayer>>,
     misfit: Option<String>,
 }
@@ -39,7 +42,7 @@ pub struct Pass {
 impl Pass {
     /// A pass in which every layer decides for itself.
     pub fn new(mode: Mode) -> Self {
-        Pass { mode, trace: Trace::new(), forced: None, misfit: None }
+        Pass { mode, trace: Trace::new(), taps: Vec::new(), wanted: Vec::new(), forced: None, misfit: None }
     }
 
     /// A pass in training.
@@ -50,6 +53,25 @@ impl Pass {
     /// A pass in evaluation.
     pub fn eval() -> Self {
         Pass::new(Mode::Eval)
+    }
+
+    /// The same, keeping the features of the places that have these names.
+    #[must_use]
+    pub fn tapping(mut self, names: &[&str]) -> Self {
+        self.wanted = names.iter().map(|name| (*name).to_owned()).collect();
+        self
+    }
+
+    /// Whether any features were asked for.
+    pub fn is_tapped(&self) -> bool {
+        !self.wanted.is_empty()
+    }
+
+    /// Keeps the features `x` of the place `name`, if they were asked for.
+    pub fn tap(&mut self, name: &str, x: &Tensor) {
+        if self.wanted.iter().any(|wanted| wanted == name) {
+            self.taps.push((name.to_owned(), x.shallow_clone()));
+        }
     }
 
     /// A pass in which the layers take the decisions of a trace instead of their own: what the routes of other images,
@@ -94,7 +116,7 @@ impl Pass {
 mod tests {
     use super::*;
     use crate::Normalisation;
-    use mp_nn::{Device, Kind, Tensor};
+    use mp_nn::{Device, Kind};
 
     fn trace(names: &[&str]) -> Trace {
         let mut trace = Trace::new();

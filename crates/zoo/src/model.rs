@@ -107,9 +107,21 @@ impl Model {
     /// # Panics
     /// On images of another number of channels, or smaller than the model was built for.
     pub fn forward(&self, x: &Tensor, mode: Mode) -> Output {
-        let mut pass = Pass::new(mode);
+        self.applied(x, Pass::new(mode))
+    }
+
+    /// The same, keeping the features after the blocks at these positions, such as `stage2` or `stage2.1`; of several paths
+    /// each has its own, `stage2.path1`. A position that the model does not have gives none.
+    ///
+    /// # Panics
+    /// As [`Model::forward`].
+    pub fn forward_tapping(&self, x: &Tensor, mode: Mode, positions: &[&str]) -> Output {
+        self.applied(x, Pass::new(mode).tapping(positions))
+    }
+
+    fn applied(&self, x: &Tensor, mut pass: Pass) -> Output {
         let heads = self.heads(x, &mut pass);
-        Output { heads, trace: pass.trace }
+        Output { heads, taps: pass.taps, trace: pass.trace }
     }
 
     /// The same with every decision taken from a trace instead: what other images' routes, or mean routes, would give.
@@ -122,7 +134,7 @@ impl Model {
     pub fn forward_forced(&self, x: &Tensor, mode: Mode, trace: Trace) -> Result<Output, Error> {
         let mut pass = Pass::forcing(mode, trace);
         let heads = self.heads(x, &mut pass);
-        Ok(Output { heads, trace: pass.finish()? })
+        Ok(Output { heads, taps: Vec::new(), trace: pass.finish()? })
     }
 
     fn heads(&self, x: &Tensor, pass: &mut Pass) -> Vec<Head> {

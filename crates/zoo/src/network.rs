@@ -4,7 +4,7 @@ use mp_blocks::{CrossingConfig, Execution, Paths, PathsConfig};
 use mp_nn::{Conv2d, Conv2dConfig, Dropout, Linear, LinearConfig, Mode, Module, Params, Tensor, global_avg_pool};
 use mp_routing::{Merge, MixerConfig, OneToMany, Pass, SharedRouter, Split};
 
-use crate::plan::{Auxiliary, HeadPlan, Plan};
+use crate::plan::{Auxiliary, HeadPlan, Plan, PlannedBlock};
 use crate::{Error, Head, HeadRole, Interface, Target};
 
 /// A network that takes images `[B, C, H, W]`.
@@ -53,6 +53,8 @@ impl Wiring {
 pub(crate) struct Chain {
     split: OneToMany,
     layers: Vec<Paths>,
+    /// The name of each layer's features.
+    positions: Vec<String>,
     auxiliaries: Vec<AuxiliaryChain>,
     heads: Vec<ChainHead>,
     merge: Merge,
@@ -85,7 +87,8 @@ impl Chain {
             .map(|auxiliary| AuxiliaryChain::build(auxiliary, wiring, interface, params))
             .collect::<Result<_, _>>()?;
         let heads = heads(plan, wiring.paths, interface, params)?;
-        Ok(Chain { split, layers, auxiliaries, heads, merge: wiring.merge })
+        let positions = plan.blocks.iter().map(PlannedBlock::position).collect();
+        Ok(Chain { split, layers, positions, auxiliaries, heads, merge: wiring.merge })
     }
 }
 
@@ -93,8 +96,9 @@ impl Network for Chain {
     fn forward(&self, x: &Tensor, pass: &mut Pass) -> Vec<Head> {
         let mut auxiliary = Vec::new();
         let mut xs = self.split.forward(x, pass);
-        for (done, layer) in (1..).zip(&self.layers) {
+        for (done, (layer, position)) in (1..).zip(self.layers.iter().zip(&self.positions)) {
             xs = layer.forward(&xs, pass);
+            tap(position, &xs, pass);
             let trains = pass.mode.is_train();
             for chain in self.auxiliaries.iter().filter(|auxiliary| trains && auxiliary.after == done) {
                 auxiliary.extend(chain.forward(&xs, self.merge, pass));
@@ -168,6 +172,21 @@ impl Classifier {
             Classifier::Convolution(dropout, conv) => {
                 let maps = dropout.forward(&flat, mode).unsqueeze(2).unsqueeze(3);
                 conv.forward(&maps, mode).flatten(1, 3)
+            }
+        }
+    }
+}
+
+/// Keeps the features of a position, by its name or, of several paths, by that of each path.
+fn tap(position: &str, xs: &[Tensor], pass: &mut Pass) {
+    if !pass.is_tapped() {
+        return;
+    }
+    match xs {
+        [only] => pass.tap(position, only),
+        several => {
+            for (path, x) in (1..).zip(several) {
+                pass.tap(&format!("{position}.path{path}"), x);
             }
         }
     }

@@ -41,6 +41,8 @@ impl Head {
 pub struct Output {
     /// The heads; at least one is [`HeadRole::Final`], and the first of those is the model's answer.
     pub heads: Vec<Head>,
+    /// The features that were asked for: see [`Model::forward_tapping`](crate::Model::forward_tapping).
+    pub taps: Vec<(String, Tensor)>,
     /// The decisions of every routing layer, in order; empty without routing.
     pub trace: Trace,
 }

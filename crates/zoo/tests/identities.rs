@@ -106,3 +106,33 @@ fn routing_config_reads_from_toml() {
     let error = toml::from_str::<RoutingConfig>("positions = \"stage\"").unwrap_err();
     assert!(error.message().contains("expected \"stages\", \"blocks\" or a list"), "{error}");
 }
+
+#[test]
+fn features_are_kept_where_they_are_asked_for() {
+    let (_, single) = build("resnet20_w4", RoutingConfig::default());
+    let output = single.forward_tapping(&images(), Mode::Eval, &["stage2.1", "stage1", "stage9"]);
+    let kept: Vec<_> = output.taps.iter().map(|(name, x)| (name.as_str(), x.size())).collect();
+    assert_eq!(kept, [("stage1", vec![2, 4, 16, 16]), ("stage2.1", vec![2, 8, 8, 8])]);
+    assert!(single.forward(&images(), Mode::Eval).taps.is_empty());
+
+    let (_, paths) = build("resnet20_w4_x2_cc", RoutingConfig::default());
+    let output = paths.forward_tapping(&images(), Mode::Eval, &["stage3.path2"]);
+    assert_eq!(output.taps[0].1.size(), [2, 16, 4, 4]);
+}
+
+#[test]
+fn the_routes_of_a_pass_give_its_logits_again_when_they_are_forced() {
+    for name in ["resnet20_w4_x3_cc", "base_cnn_w4_x2_cp"] {
+        let (_, model) = build(name, RoutingConfig { split: Split::Gated, ..Default::default() });
+        let free = model.forward(&images(), Mode::Eval);
+        let logits = free.logits().shallow_clone();
+        assert_same(model.forward_forced(&images(), Mode::Eval, free.trace).unwrap().logits(), &logits);
+    }
+    let (_, model) = build("resnet20_w4_x2_cc", RoutingConfig::default());
+    let other = build("resnet20_w4_x3_cc", RoutingConfig::default()).1.forward(&images(), Mode::Eval).trace;
+    let message = model.forward_forced(&images(), Mode::Eval, other).err().unwrap().to_string();
+    assert_eq!(
+        message,
+        "the forced routes do not fit: expected `stage1` [2, 2, 2], but the trace holds `stage1` [2, 3, 3]"
+    );
+}

@@ -1,6 +1,7 @@
 //! How good a model is on images it did not learn from, and how it routes them: one pass over a loader, for whoever has a model.
 
 mod confusion;
+mod metric;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -16,6 +17,7 @@ use crate::learn::forward;
 use crate::recipe::Precision;
 
 pub use confusion::{ClassResult, Confused, Confusion};
+pub use metric::{Metric, metric};
 
 /// What an evaluation found.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -5,19 +5,19 @@ use mp_nn::{Mode, Store};
 use mp_zoo::{Cost, Interface, Model, ModelOptions, Output};
 use tch::{Device, Kind, Tensor};
 
-use super::LossConfig;
 use super::ema::Ema;
+use super::{Classification, Objective, Targets};
 use crate::Error;
 use crate::optim::{self, Gradients, Optimiser};
 use crate::recipe::{Precision, Recipe};
 
-/// A model with its parameters, its loss and its optimiser.
+/// A model with its parameters, its objective and its optimiser.
 pub struct Learner {
     model: Model,
     store: Store,
     gradients: Gradients,
     optimiser: Box<dyn Optimiser>,
-    loss: LossConfig,
+    objective: Box<dyn Objective>,
     interface: Interface,
     has_routing_loss: bool,
     precision: Precision,
@@ -46,16 +46,10 @@ impl Learner {
         check_precision(precision, device)?;
         let store = Store::new(device, recipe.train.seed);
         let model = mp_zoo::build(name, options, &store.root())?;
-        let loss = LossConfig {
-            label_smoothing: recipe.train.label_smoothing,
-            class_weights: Vec::new(),
-            routing: recipe.routing_loss.clone(),
-        };
-
         let image = Tensor::zeros(options.interface.input.batch(1), (Kind::Float, device));
         let has_routing_loss = {
             let _guard = tch::no_grad_guard();
-            loss.routing.total(&model.forward(&image, Mode::Eval).trace)?.is_some()
+            recipe.routing_loss.total(&model.forward(&image, Mode::Eval).trace)?.is_some()
         };
 
         let optimiser = optim::build(&recipe.optimiser, store.parameters());
@@ -66,7 +60,7 @@ impl Learner {
             store,
             gradients,
             optimiser,
-            loss,
+            objective: Box::new(Classification::of(recipe, Vec::new())),
             interface: options.interface.clone(),
             has_routing_loss,
             precision,
@@ -75,16 +69,21 @@ impl Learner {
         })
     }
 
-    /// The learner with a loss in which each class has its weight; none: all count alike.
+    /// The learner with another objective than the recipe's cross-entropy without class weights.
     #[must_use]
-    pub fn weighing(mut self, class_weights: Vec<f64>) -> Self {
-        self.loss.class_weights = class_weights;
+    pub fn minimising(mut self, objective: impl Objective + 'static) -> Self {
+        self.objective = Box::new(objective);
         self
     }
 
     /// What is minimised.
-    pub fn loss(&self) -> &LossConfig {
-        &self.loss
+    pub fn objective(&self) -> &dyn Objective {
+        &*self.objective
+    }
+
+    /// The number format of its forward passes.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// The model.
@@ -141,7 +140,7 @@ impl Learner {
         share: f64,
     ) -> Result<Found, Error> {
         let output = forward(&self.model, images, Mode::Train, self.precision);
-        let loss = self.loss.of(&output, targets.unwrap_or(labels))?;
+        let loss = self.objective.loss(&output, &Targets { labels, mixed: targets })?;
         if share == 1.0 {
             loss.total.backward();
         } else {

@@ -1,11 +1,14 @@
-//! A model that learns: its loss, the steps of its optimiser, and what they need to be repeatable.
+//! A model that learns: what it minimises ([`Objective`]), how a batch is learnt from ([`Procedure`]), the steps of its
+//! optimiser, and what they need to be repeatable.
 
 mod batch_norm;
 mod ema;
 mod learner;
-mod loss;
+mod objective;
+mod procedure;
 pub mod seed;
 
 pub(crate) use batch_norm::ensure_varied;
 pub use learner::{Found, Learner, check_precision, correct, forward};
-pub use loss::{Loss, LossConfig};
+pub use objective::{Classification, Loss, Objective, Targets};
+pub use procedure::{Procedure, Supervised, TrainBatch};

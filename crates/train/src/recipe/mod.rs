@@ -167,6 +167,8 @@ pub struct TrainConfig {
     pub label_smoothing: f64,
     /// How much the images of each class count in the loss.
     pub class_weights: ClassWeights,
+    /// The figure of the validation images by which epochs are compared.
+    pub metric: MetricName,
     /// Epochs without a better one after which a run ends early; 0: never.
     pub patience: u64,
     /// Blends the images of a batch, and their labels: the parameter of [`Mixup`]; 0: not at all.
@@ -200,6 +202,7 @@ impl Default for TrainConfig {
             precision: Precision::Fp32,
             label_smoothing: 0.0,
             class_weights: ClassWeights::Equal,
+            metric: MetricName::Accuracy,
             patience: 0,
             mixup: 0.0,
             cutmix: 0.0,
@@ -248,6 +251,22 @@ impl Default for EmaConfig {
     fn default() -> Self {
         Self { decay: 0.9999 }
     }
+}
+
+/// The figure of the validation images by which epochs are compared.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MetricName {
+    /// The share of images classified right.
+    #[default]
+    Accuracy,
+    /// The mean over the classes of the share of each class's images classified right.
+    BalancedAccuracy,
+    /// The share of images whose class is among the five most probable ones.
+    #[serde(rename = "top_5_accuracy")]
+    Top5Accuracy,
+    /// The mean cross-entropy: less is better.
+    Loss,
 }
 
 /// Number format of the forward pass; parameters and gradients are float32 in both.

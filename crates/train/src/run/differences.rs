@@ -247,7 +247,7 @@ mod tests {
     fn more_epochs_without_more_patience_are_refused() {
         let mut header = Header::new(identity());
         header.position = Position { epoch: 4, step_in_epoch: 0, step: 40 };
-        header.best = Some(crate::checkpoint::Best { epoch: 2, correct: 1, images: 2, loss: None });
+        header.best = Some(crate::checkpoint::Best { epoch: 2, correct: 1, images: 2, loss: None, score: None });
         let stored = recipe(&["train.epochs=10", "train.patience=2"]);
         let compared = |asked: &[&str]| Changes::of_recipes(&stored, &recipe(asked), Some((&header, 10))).unwrap();
         let found = compared(&["train.epochs=12", "train.patience=2"]);

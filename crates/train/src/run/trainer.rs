@@ -9,9 +9,9 @@ use tch::Device;
 use super::running::Running;
 use crate::Error;
 use crate::checkpoint::{self, Best, Checkpoint, Header, Position, Stopwatch};
-use crate::evaluate::{Evaluation, evaluate};
+use crate::evaluate::{Evaluation, evaluate, metric};
 use crate::images::{Corpus, Origin, targets_to_device, to_device};
-use crate::learn::{self, Learner, seed};
+use crate::learn::{self, Classification, Learner, Procedure, Supervised, Targets, TrainBatch, seed};
 use crate::recipe::{Precision, Recipe};
 use crate::schedule::Schedule;
 use crate::watch::{Epoch, Event, Interval, Observer};
@@ -20,6 +20,7 @@ use crate::watch::{Epoch, Event, Interval, Observer};
 pub struct Trainer<'a> {
     recipe: &'a Recipe,
     learner: Learner,
+    procedure: Box<dyn Procedure>,
     schedule: Schedule,
     train: Loader,
     valid: Loader,
@@ -60,7 +61,8 @@ impl<'a> Trainer<'a> {
         Ok(Self {
             recipe,
             learner: Learner::new(&identity.model, &identity.options(), recipe, device)?
-                .weighing(corpus.class_weights(recipe)?),
+                .minimising(Classification::of(recipe, corpus.class_weights(recipe)?)),
+            procedure: Box::new(Supervised),
             schedule: recipe.rates(steps_per_epoch),
             train,
             valid: corpus.valid_loader(recipe)?,
@@ -79,6 +81,7 @@ impl<'a> Trainer<'a> {
         checkpoint.restore_state(self.learner.optimiser_state())?;
         checkpoint.restore_state(self.learner.average_state())?;
         checkpoint.restore_state(self.schedule.state())?;
+        checkpoint.restore_state(self.procedure.state())?;
         self.running = Running::restore(checkpoint)?;
         let crop = self.header.identity.crop;
         self.header = checkpoint.header.clone();
@@ -172,16 +175,18 @@ impl<'a> Trainer<'a> {
 
     /// One step of the optimiser, over the images of one or more batches.
     fn step(&mut self, batches: &[Batch]) -> Result<(), Error> {
+        let steps = self.steps_per_epoch() * self.recipe.train.epochs;
         let position = &mut self.header.position;
         let rate = self.schedule.rate(position.step);
         tch::manual_seed(seed::of_step(self.recipe.train.seed, position.step));
+        self.procedure.begin_step(position.step, steps);
         position.step += 1;
         position.step_in_epoch += 1;
 
         let images: usize = batches.iter().map(|batch| batch.labels.len()).sum();
         let mass = |batch: &Batch| {
             let labels = batch.labels.as_slice().unwrap_or_default();
-            self.learner.loss().mass(labels, batch.targets.is_some())
+            self.learner.objective().mass(labels, batch.targets.is_some())
         };
         let masses: Vec<f64> = batches.iter().map(mass).collect();
         let total: f64 = masses.iter().sum();
@@ -190,10 +195,13 @@ impl<'a> Trainer<'a> {
             let device = self.learner.store().device();
             self.header.skipped.add(batch);
             let ((x, labels), targets) = (to_device(batch, device)?, targets_to_device(batch, device)?);
-            let found = self.learner.accumulate(&x, &labels, targets.as_ref(), share)?;
+            let targets = Targets { labels: &labels, mixed: targets.as_ref() };
+            let batch_here = TrainBatch { images: &x, targets, share };
+            let found = self.procedure.accumulate(&mut self.learner, &batch_here)?;
             self.running.push(position.step, batch.labels.len(), share, found);
         }
         self.learner.step(rate);
+        self.procedure.end_step(rate);
         self.header.images += images as u64;
         Ok(())
     }
@@ -226,8 +234,9 @@ impl<'a> Trainer<'a> {
         self.header.skipped_valid = valid.skipped.clone();
         self.header.confusion = valid.confusion.clone();
         let judged = average.as_ref().unwrap_or(&valid);
-        let reached = Best::of(position.epoch, judged);
-        let accuracy = judged.accuracy();
+        let metric = metric(self.recipe.train.metric);
+        let reached = Best::of(position.epoch, judged, metric);
+        let score = metric.score(judged);
         let best = self.header.best.is_none_or(|best| reached.is_better_than(&best));
 
         self.header.position = position;
@@ -246,7 +255,7 @@ impl<'a> Trainer<'a> {
             train_seconds: seconds,
             images_per_second: sums.images / seconds,
         }))?;
-        self.schedule.epoch_done(accuracy);
+        self.schedule.epoch_done(score);
         if let (true, Some(best)) = (self.is_out_of_patience(), self.header.best) {
             around.observer.observe(&Event::OutOfPatience { position, best: best.epoch })?;
         }
@@ -276,7 +285,7 @@ impl<'a> Trainer<'a> {
 
     fn write(&self, path: &Path) -> Result<(), Error> {
         let state = self.learner.optimiser_state().into_iter().chain(self.schedule.state());
-        let state = state.chain(self.learner.average_state());
+        let state = state.chain(self.learner.average_state()).chain(self.procedure.state());
         let state = state.chain(self.running.state()).collect();
         Checkpoint::save(path, &self.header, self.learner.store(), state)
     }

@@ -59,8 +59,8 @@ pub trait Course: Send {
     /// The rate of step `step`, counted from 0 at the start of the run; never asked of a step of the warm-up.
     fn rate(&self, step: u64) -> f64;
 
-    /// Takes note of an epoch that is complete, and of its validation accuracy.
-    fn epoch_done(&mut self, _accuracy: f64) {}
+    /// Takes note of an epoch that is complete, and of what the recipe's metric says of it, more being better.
+    fn epoch_done(&mut self, _score: f64) {}
 
     /// What it remembers of the epochs, by names that hold a `/`. The tensors share storage with the course: copying into them
     /// restores it.
@@ -92,9 +92,9 @@ impl Schedule {
         self.course.rate(step)
     }
 
-    /// Takes note of an epoch that is complete, and of its validation accuracy.
-    pub fn epoch_done(&mut self, accuracy: f64) {
-        self.course.epoch_done(accuracy);
+    /// Takes note of an epoch that is complete, and of what the recipe's metric says of it, more being better.
+    pub fn epoch_done(&mut self, score: f64) {
+        self.course.epoch_done(score);
     }
 
     /// What the next rates depend on besides the step, under the names that a checkpoint gives it. The tensors share storage with

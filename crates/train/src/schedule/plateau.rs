@@ -5,7 +5,7 @@ use super::config::ensure_below;
 use super::{Course, Settings, Span};
 use crate::Error;
 
-/// The rate is multiplied by `factor` once the validation accuracy has not become better for more than `patience` epochs, as
+/// The rate is multiplied by `factor` once the recipe's metric of the validation images has not become better for more than `patience` epochs, as
 /// PyTorch's `ReduceLROnPlateau` does with `mode="max"`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -76,12 +76,12 @@ impl Course for Plateau {
         self.get().rate
     }
 
-    fn epoch_done(&mut self, accuracy: f64) {
+    fn epoch_done(&mut self, score: f64) {
         let PlateauConfig { factor, patience, threshold, cooldown, min_lr } = self.config;
         let mut now = self.get();
         // The first epoch is better than nothing, which no share makes larger.
-        if now.best == f64::NEG_INFINITY || accuracy > now.best * (1.0 + threshold) {
-            (now.best, now.bad) = (accuracy, 0.0);
+        if now.best == f64::NEG_INFINITY || score > now.best + threshold * now.best.abs() {
+            (now.best, now.bad) = (score, 0.0);
         } else {
             now.bad += 1.0;
         }
