@@ -1,6 +1,7 @@
 // Convolution, batch norm by its running statistics, addition and ReLU as one primitive of oneDNN, for inference: the norm is
-// folded into the weights, and the rest happens while the sums are still in registers. The weights are folded anew in each
-// call, which costs little beside the convolution and cannot go stale.
+// folded into the weights, and the rest happens while the sums are still in registers. Folded weights are kept, in the order in
+// which oneDNN wants them for maps of this size, until one of the tensors that they were made of changes: for one image,
+// folding and ordering would take longer than many a convolution.
 
 #include "autocast.h"
 #include "boundary.h"
@@ -8,8 +9,10 @@
 #include <ATen/ATen.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 
+#include <array>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 namespace {
 
@@ -17,15 +20,17 @@ using Scalars = c10::List<std::optional<at::Scalar>>;
 using Pointwise = at::Tensor(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&, at::IntArrayRef,
                              at::IntArrayRef, at::IntArrayRef, int64_t, std::string_view, Scalars,
                              std::optional<std::string_view>);
+using Reorder = at::Tensor(const at::Tensor&, at::IntArrayRef, at::IntArrayRef, at::IntArrayRef, int64_t,
+                           at::OptionalIntArrayRef);
 using PointwiseBinary = at::Tensor(const at::Tensor&, const at::Tensor&, const at::Tensor&,
                                    const std::optional<at::Tensor>&, at::IntArrayRef, at::IntArrayRef, at::IntArrayRef,
                                    int64_t, std::string_view, std::optional<at::Scalar>, std::optional<std::string_view>,
                                    Scalars, std::optional<std::string_view>);
 
 template <typename Signature>
-auto find(const char* overload) {
+auto find(const char* op, const char* overload) {
   return c10::Dispatcher::singleton()
-      .findSchemaOrThrow("mkldnn::_convolution_pointwise", overload)
+      .findSchemaOrThrow(op, overload)
       .template typed<Signature>();
 }
 
@@ -38,9 +43,33 @@ bool takes(at::ScalarType kind) {
 #endif
 }
 
+// What folded weights are made of: tensors with their versions, which every change in place raises, and the maps' size.
+struct Source {
+  std::array<const void*, 6> tensors;
+  std::array<uint32_t, 6> versions;
+  std::vector<int64_t> sizes;
+  std::array<int64_t, 4> step;
+  double eps;
+  at::ScalarType kind;
+
+  bool operator==(const Source&) const = default;
+};
+
 }  // namespace
 
+// Weights and offsets of a convolution with its norm in them.
+struct mp_folded {
+  std::optional<Source> source;
+  at::Tensor weight, offset;
+};
+
 extern "C" {
+
+mp_folded* mp_folded_new() { return new mp_folded; }
+
+void mp_folded_free(mp_folded* kept) { delete kept; }
+
+void mp_folded_clear(mp_folded* kept) { *kept = mp_folded(); }
 
 bool mp_can_conv_norm(const at::Tensor* x) {
   return !at::GradMode::is_enabled() && at::hasMKLDNN() && at::globalContext().userEnabledMkldnn() && x->is_cpu() &&
@@ -48,40 +77,67 @@ bool mp_can_conv_norm(const at::Tensor* x) {
          takes(mp::kind_of(*x));
 }
 
-// `bias` and `residual` may be null.
-const char* mp_conv_norm(const at::Tensor* x, const at::Tensor* weight, const at::Tensor* bias, int64_t stride,
-                         int64_t padding, const at::Tensor* scale, const at::Tensor* offset,
+// `stride` and `padding` are pairs, of height and width. `bias` and `residual` may be null. `kept` belongs to the convolution.
+const char* mp_conv_norm(const at::Tensor* x, const at::Tensor* weight, const at::Tensor* bias, const int64_t* stride,
+                         const int64_t* padding, const at::Tensor* scale, const at::Tensor* offset,
                          const at::Tensor* mean, const at::Tensor* variance, double eps, const at::Tensor* residual,
-                         bool relu, at::Tensor** y) {
+                         bool relu, mp_folded* kept, at::Tensor** y) {
   return mp::guarded("mp::conv_norm", [&] {
     TORCH_CHECK(mp_can_conv_norm(x), "a map of a float type expected, channels-last, on the CPU and without gradients");
     // The primitive itself looks at few of the sizes.
-    TORCH_CHECK(weight->dim() == 4 && weight->size(1) == x->size(1), "weights [out, ", x->size(1),
-                ", kernel, kernel] expected for a map ", x->sizes(), ", found ", weight->sizes());
+    const int64_t inputs = weight->dim() == 4 ? weight->size(1) : 0;
+    TORCH_CHECK(inputs > 0 && x->size(1) % inputs == 0 && weight->size(0) % (x->size(1) / inputs) == 0,
+                "weights [out, ", x->size(1), " / groups, kernel, kernel] expected for a map ", x->sizes(), ", found ",
+                weight->sizes());
+    const int64_t groups = x->size(1) / inputs;
     for (const auto* values : {bias, scale, offset, mean, variance}) {
       TORCH_CHECK(values == nullptr || (values->dim() == 1 && values->size(0) == weight->size(0)),
                   "one value for each of ", weight->size(0), " channels expected, found ", values->sizes());
     }
-    const auto length = [&](int64_t axis) { return (x->size(axis) + 2 * padding - weight->size(axis)) / stride + 1; };
+    const auto length = [&](int64_t axis) {
+      return (x->size(axis) + 2 * padding[axis - 2] - weight->size(axis)) / stride[axis - 2] + 1;
+    };
     const int64_t sizes[] = {x->size(0), weight->size(0), length(2), length(3)};
     TORCH_CHECK(residual == nullptr || residual->sizes() == at::IntArrayRef(sizes), "a residual ", at::IntArrayRef(sizes),
                 " expected, found ", residual->sizes());
     const auto kind = mp::kind_of(*x);
     constexpr auto format = at::MemoryFormat::ChannelsLast;
-    constexpr int64_t groups = 1;
-    const auto factor = *scale * (*variance + eps).rsqrt();
-    const auto folded = (*weight * factor.reshape({-1, 1, 1, 1})).to(kind).contiguous(format);
-    const auto start = bias == nullptr ? -*mean : *bias - *mean;
-    const auto added = (*offset + start * factor).to(kind);
+    const int64_t strides[] = {stride[0], stride[1]}, paddings[] = {padding[0], padding[1]}, dilations[] = {1, 1};
+    Source source = {{}, {}, x->sizes().vec(), {stride[0], stride[1], padding[0], padding[1]}, eps, kind};
+    const at::Tensor* const of[] = {weight, bias, scale, offset, mean, variance};
+    for (size_t at = 0; at < std::size(of); ++at) {
+      source.tensors[at] = of[at] == nullptr ? nullptr : of[at]->unsafeGetTensorImpl();
+      source.versions[at] = of[at] == nullptr ? 0 : of[at]->unsafeGetTensorImpl()->version_counter().current_version();
+    }
+    if (kept->source != source) {
+      *kept = mp_folded();
+      const auto factor = *scale * (*variance + eps).rsqrt();
+      const auto plain = (*weight * factor.reshape({-1, 1, 1, 1})).to(kind).contiguous(format);
+      const auto start = bias == nullptr ? -*mean : *bias - *mean;
+      kept->offset = (*offset + start * factor).to(kind);
+      static const auto reorder = find<Reorder>("mkldnn::_reorder_convolution_weight", "");
+      kept->weight = reorder.call(plain, paddings, strides, dilations, groups, x->sizes());
+      kept->source = std::move(source);
+    }
+    const auto& folded = kept->weight;
+    const auto& added = kept->offset;
     const auto input = x->to(kind).contiguous(format);
-    const int64_t strides[] = {stride, stride}, paddings[] = {padding, padding}, dilations[] = {1, 1};
-    if (residual == nullptr) {
-      static const auto op = find<Pointwise>("");
-      *y = new at::Tensor(op.call(input, folded, added, paddings, strides, dilations, groups, relu ? "relu" : "none",
-                                  Scalars(), std::nullopt));
+    // Of convolutions in groups the primitive adds nothing.
+    if (residual == nullptr || groups > 1) {
+      static const auto op = find<Pointwise>("mkldnn::_convolution_pointwise", "");
+      const bool last = residual == nullptr;
+      auto result = op.call(input, folded, added, paddings, strides, dilations, groups, relu && last ? "relu" : "none",
+                            Scalars(), std::nullopt);
+      if (!last) {
+        result.add_(residual->to(kind));
+        if (relu) {
+          result.relu_();
+        }
+      }
+      *y = new at::Tensor(std::move(result));
       return;
     }
-    static const auto op = find<PointwiseBinary>("binary");
+    static const auto op = find<PointwiseBinary>("mkldnn::_convolution_pointwise", "binary");
     const auto after = relu ? std::optional<std::string_view>("relu") : std::nullopt;
     *y = new at::Tensor(op.call(input, residual->to(kind).contiguous(format), folded, added, paddings, strides, dilations,
                                 groups, "add", at::Scalar(1), after, Scalars(), std::nullopt));

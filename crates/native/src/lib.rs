@@ -24,7 +24,7 @@ mod waits;
 pub use autocast::Autocast;
 pub use boundary::TorchError;
 pub use conv::{Convolution, can_conv, conv};
-pub use conv_norm::{can_conv_norm, conv_norm};
+pub use conv_norm::{Folded, NormedConvolution, can_conv_norm, conv_norm};
 pub use gate_inputs::gate_inputs;
 pub use memory::keep_freed_memory;
 pub use mix::{MAX_PATHS, can_mix, mix};

@@ -1,6 +1,6 @@
 //! Convolution, norm, addition and ReLU as one, against the definition in float64.
 
-use mp_native::{Autocast, Convolution, NormState, can_conv_norm, conv_norm};
+use mp_native::{Autocast, Folded, NormState, NormedConvolution, can_conv_norm, conv_norm};
 use tch::{Device, Kind, Tensor, no_grad};
 
 /// A fixed pattern of the given shape; libtorch's generator is shared between the tests of a process.
@@ -18,8 +18,9 @@ struct Case {
     x: Tensor,
     weight: Tensor,
     bias: Option<Tensor>,
-    stride: i64,
-    padding: i64,
+    stride: [i64; 2],
+    padding: [i64; 2],
+    groups: i64,
     /// Scale, offset, mean and variance.
     norm: [Tensor; 4],
     residual: Option<Tensor>,
@@ -27,33 +28,39 @@ struct Case {
 }
 
 impl Case {
-    fn new([inputs, outputs, kernel, stride]: [i64; 4], biased: bool, residual: bool, relu: bool) -> Self {
-        let size = (7 + 2 * (kernel / 2) - kernel) / stride + 1;
+    fn new(shape: Shape, biased: bool, residual: bool, relu: bool) -> Self {
+        let Shape { inputs, outputs, kernel: [height, width], stride, groups } = shape;
+        let size = |kernel: i64| (7 + 2 * (kernel / 2) - kernel) / stride + 1;
         Case {
             x: channels_last(&pattern(&[3, inputs, 7, 7], 0.0)),
-            weight: pattern(&[outputs, inputs, kernel, kernel], 1.0),
+            weight: pattern(&[outputs, inputs / groups, height, width], 1.0),
             bias: biased.then(|| pattern(&[outputs], 2.0)),
-            stride,
-            padding: kernel / 2,
+            stride: [stride; 2],
+            padding: [height / 2, width / 2],
+            groups,
             norm: [
                 pattern(&[outputs], 3.0),
                 pattern(&[outputs], 4.0),
                 pattern(&[outputs], 5.0),
                 pattern(&[outputs], 6.0).square() + 0.1,
             ],
-            residual: residual.then(|| pattern(&[3, outputs, size, size], 7.0)),
+            residual: residual.then(|| pattern(&[3, outputs, size(height), size(width)], 7.0)),
             relu,
         }
     }
 
     fn folded(&self) -> Tensor {
+        self.folded_with(&Folded::new())
+    }
+
+    fn folded_with(&self, kept: &Folded) -> Tensor {
         let Case { weight, stride, padding, .. } = self;
-        let convolution = Convolution { weight, bias: self.bias.as_ref(), stride: *stride, padding: *padding };
+        let convolution = NormedConvolution { weight, bias: self.bias.as_ref(), stride: *stride, padding: *padding };
         let [weight, bias, running_mean, running_var] = &self.norm;
         let norm = NormState { weight, bias, running_mean, running_var, momentum: 0.1, eps: 1e-5 };
         no_grad(|| {
             assert!(can_conv_norm(&self.x));
-            conv_norm(&self.x, convolution, norm, self.residual.as_ref(), self.relu).unwrap()
+            conv_norm(&self.x, convolution, norm, self.residual.as_ref(), self.relu, kept).unwrap()
         })
     }
 
@@ -61,16 +68,34 @@ impl Case {
         let wide = |x: &Tensor| x.to_kind(Kind::Double);
         let [scale, offset, mean, variance] = self.norm.each_ref().map(|t| wide(t).view([1, -1, 1, 1]));
         let bias = self.bias.as_ref().map(wide);
-        let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
-        let y = wide(&self.x).conv2d(&wide(&self.weight), bias, stride, padding, [1; 2], 1);
+        let y = wide(&self.x).conv2d(&wide(&self.weight), bias, self.stride, self.padding, [1; 2], self.groups);
         let y = (y - mean) / (variance + 1e-5).sqrt() * scale + offset;
         let y = self.residual.as_ref().map_or(y.shallow_clone(), |residual| y + wide(residual));
         if self.relu { y.relu() } else { y }
     }
 }
 
-/// The convolutions of the zoo's blocks, in small: 3x3, of an image, with a step, and 1x1.
-const SHAPES: [[i64; 4]; 4] = [[16, 16, 3, 1], [3, 16, 3, 1], [16, 32, 3, 2], [16, 5, 1, 2]];
+#[derive(Clone, Copy)]
+struct Shape {
+    inputs: i64,
+    outputs: i64,
+    kernel: [i64; 2],
+    stride: i64,
+    groups: i64,
+}
+
+const PLAIN: Shape = Shape { inputs: 16, outputs: 16, kernel: [3, 3], stride: 1, groups: 1 };
+
+/// The convolutions of the zoo's blocks, in small: 3x3, of an image, with a step, 1x1, in groups, depthwise, and 1x7.
+const SHAPES: [Shape; 7] = [
+    PLAIN,
+    Shape { inputs: 3, ..PLAIN },
+    Shape { outputs: 32, stride: 2, ..PLAIN },
+    Shape { outputs: 5, kernel: [1, 1], stride: 2, ..PLAIN },
+    Shape { outputs: 32, groups: 4, ..PLAIN },
+    Shape { groups: 16, stride: 2, ..PLAIN },
+    Shape { outputs: 24, kernel: [1, 7], ..PLAIN },
+];
 
 fn cases() -> impl Iterator<Item = Case> {
     let after = [(false, false, false), (true, false, true), (false, true, true), (true, true, false)];
@@ -91,6 +116,36 @@ fn agrees_with_the_definition_in_every_shape_and_with_whatever_follows() {
     for case in cases() {
         assert_near(&case.folded(), &case.defined(), 1e-6);
     }
+}
+
+#[test]
+fn kept_weights_are_made_anew_once_anything_that_they_come_from_has_changed() {
+    let kept = Folded::new();
+    let mut case = Case::new(PLAIN, true, true, true);
+    assert_near(&case.folded_with(&kept), &case.defined(), 1e-6);
+    let first = case.folded_with(&kept);
+    assert!(first.equal(&case.folded_with(&kept)), "kept weights give the same numbers");
+    let changes: [fn(&Case) -> Tensor; 5] = [
+        |case| case.weight.shallow_clone(),
+        |case| case.bias.as_ref().unwrap().shallow_clone(),
+        |case| case.norm[0].shallow_clone(),
+        |case| case.norm[2].shallow_clone(),
+        |case| case.norm[3].shallow_clone(),
+    ];
+    for change in changes {
+        let before = case.folded_with(&kept);
+        let _ = no_grad(|| change(&case).g_mul_scalar_(1.5));
+        assert!(!case.folded_with(&kept).equal(&before));
+        assert_near(&case.folded_with(&kept), &case.defined(), 1e-6);
+    }
+    // Other tensors, and maps of another size.
+    case.weight = pattern(&[16, 16, 3, 3], 9.0);
+    assert_near(&case.folded_with(&kept), &case.defined(), 1e-6);
+    case.x = channels_last(&pattern(&[1, 16, 7, 7], 2.0));
+    case.residual = None;
+    assert_near(&case.folded_with(&kept), &case.defined(), 1e-6);
+    kept.clear();
+    assert_near(&case.folded_with(&kept), &case.defined(), 1e-6);
 }
 
 #[test]
@@ -128,12 +183,14 @@ fn tensors_that_do_not_fit_are_an_error_of_one_line() {
     let x = channels_last(&pattern(&[3, 8, 7, 7], 0.0));
     let [weight, bias, running_mean, running_var] = &case.norm;
     let norm = NormState { weight, bias, running_mean, running_var, momentum: 0.1, eps: 1e-5 };
-    let convolution = Convolution { weight: &case.weight, bias: None, stride: 1, padding: 1 };
+    let convolution = NormedConvolution { weight: &case.weight, bias: None, stride: [1; 2], padding: [1; 2] };
+    let kept = Folded::new();
     let residual = pattern(&[3, 16, 5, 5], 0.0);
     no_grad(|| {
-        for found in
-            [conv_norm(&x, convolution, norm, None, true), conv_norm(&case.x, convolution, norm, Some(&residual), true)]
-        {
+        for found in [
+            conv_norm(&x, convolution, norm, None, true, &kept),
+            conv_norm(&case.x, convolution, norm, Some(&residual), true, &kept),
+        ] {
             let message = found.unwrap_err().to_string();
             assert!(
                 message.starts_with("cannot convolve and normalise the map: ") && !message.contains('\n'),

@@ -1,6 +1,6 @@
 //! Two-dimensional convolution.
 
-use mp_native::{Convolution, can_conv};
+use mp_native::{Convolution, Folded, NormedConvolution, can_conv};
 use tch::Tensor;
 
 use super::RectConv2dConfig;
@@ -26,11 +26,13 @@ pub struct Conv2d {
     pub(super) bias: Option<Tensor>,
     config: RectConv2dConfig,
     meter: Meter,
+    /// With the norm that follows it, for inference.
+    pub(super) folded: Folded,
 }
 
 impl Conv2d {
     pub(super) fn new(weight: Tensor, bias: Option<Tensor>, config: RectConv2dConfig, meter: Meter) -> Self {
-        Conv2d { weight, bias, config, meter }
+        Conv2d { weight, bias, config, meter, folded: Folded::new() }
     }
 
     /// What it was built from.
@@ -61,11 +63,23 @@ impl Conv2d {
     }
 
     /// Its own step and padding with these weights, as mp-native takes them: square and without dilation only.
-    pub(super) fn with<'a>(&self, weight: &'a Tensor, bias: Option<&'a Tensor>) -> Option<Convolution<'a>> {
+    fn with<'a>(&self, weight: &'a Tensor, bias: Option<&'a Tensor>) -> Option<Convolution<'a>> {
         let c = &self.config;
         let plain = c.kernel.square().is_some() && c.dilation == 1.into();
         let (stride, padding) = (c.stride.square()?, c.padding.square()?);
         plain.then_some(Convolution { weight, bias, stride, padding })
+    }
+
+    /// As what a norm follows; `None` where it is dilated.
+    pub(super) fn normed(&self) -> Option<NormedConvolution<'_>> {
+        let c = &self.config;
+        let of = NormedConvolution {
+            weight: &self.weight,
+            bias: self.bias.as_ref(),
+            stride: c.stride.both(),
+            padding: c.padding.both(),
+        };
+        (c.dilation == 1.into()).then_some(of)
     }
 
     /// Adds the multiply-adds of a result of its own to the meter.

@@ -10,8 +10,8 @@ use crate::{Mode, Module};
 ///
 /// Training, and evaluation that records gradients, is the one after the other. Evaluation under
 /// [`tch::no_grad`] folds the norm into the convolution, and a shortcut and a ReLU with it: for channels-last maps on the CPU,
-/// and square convolutions without groups and dilation, no pass over memory remains but the convolution's own. Weights are
-/// folded as they are at the time: nothing need be done after they change.
+/// and convolutions without dilation, no pass over memory remains but the convolution's own. Folded weights are kept until one
+/// of the tensors that they come from changes, or the layer trains: nothing need be done about them.
 ///
 /// ```
 /// use mp_nn::{BatchNorm2dConfig, Conv2dConfig, ConvNorm, Device, Kind, Mode, Module, Store, Tensor};
@@ -53,13 +53,16 @@ impl ConvNorm<'_> {
 
     fn apply(self, x: &Tensor, residual: Option<&Tensor>, relu: bool, mode: Mode) -> Tensor {
         let ConvNorm(conv, norm) = self;
-        let foldable = conv.weight.kind() == Kind::Float && norm.is_wide() && conv.config().groups == 1;
-        let convolution = match conv.with(&conv.weight, conv.bias.as_ref()) {
+        if mode.is_train() {
+            conv.folded.clear();
+        }
+        let foldable = conv.weight.kind() == Kind::Float && norm.is_wide();
+        let convolution = match conv.normed() {
             Some(convolution) if foldable && !mode.is_train() && can_conv_norm(x) => convolution,
             _ => return norm.apply(&conv.forward(x, mode), residual, relu, mode),
         };
         // Only tensors of another shape are refused here: falling back would hide a fault of the caller.
-        let y = mp_native::conv_norm(x, convolution, norm.state(), residual, relu)
+        let y = mp_native::conv_norm(x, convolution, norm.state(), residual, relu, &conv.folded)
             .unwrap_or_else(|error| panic!("{error}"));
         conv.count(&y);
         y

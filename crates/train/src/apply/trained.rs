@@ -12,7 +12,7 @@ use crate::Error;
 use crate::checkpoint::{self, Checkpoint, Which};
 use crate::folder::RunFolder;
 use crate::images::{Identity, Origin};
-use crate::learn::check_precision;
+use crate::learn::{Teacher, check_precision};
 use crate::recipe::{Precision, Recipe, Spec};
 
 /// Which of its weights a checkpoint puts into a model.
@@ -94,6 +94,11 @@ impl Trained {
             names_classes: false,
             store,
         })
+    }
+
+    /// The network as one that another learns from.
+    pub fn into_teacher(self) -> Teacher {
+        Teacher { model: self.model, store: self.store, precision: self.precision }
     }
 
     /// Where the network is.

@@ -81,9 +81,15 @@ impl Learner {
         &*self.objective
     }
 
-    /// The number format of its forward passes.
-    pub fn precision(&self) -> Precision {
-        self.precision
+    /// A forward pass in training, with its graph, keeping the features after the blocks at these positions.
+    pub fn forward(&self, images: &Tensor, positions: &[&str]) -> Output {
+        let _autocast = (self.precision == Precision::Bf16).then(Autocast::bf16_cpu);
+        self.model.forward_tapping(images, Mode::Train, positions)
+    }
+
+    /// One image of zeros, of the size that the model was built for.
+    pub fn blank_image(&self) -> Tensor {
+        Tensor::zeros(self.interface.input.batch(1), (Kind::Float, self.store.device()))
     }
 
     /// The model.

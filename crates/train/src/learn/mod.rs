@@ -11,4 +11,4 @@ pub mod seed;
 pub(crate) use batch_norm::ensure_varied;
 pub use learner::{Found, Learner, check_precision, correct, forward};
 pub use objective::{Classification, Loss, Objective, Targets};
-pub use procedure::{Procedure, Supervised, TrainBatch};
+pub use procedure::{Distillation, Hints, Procedure, Supervised, Teacher, TrainBatch};

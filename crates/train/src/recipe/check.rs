@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use mp_zoo::{ModelName, Positions, Variant};
 
-use super::{DataConfig, ModelConfig, Recipe, RoutingConfig, numbers};
+use super::{DataConfig, HintsConfig, ModelConfig, ProcedureConfig, Recipe, RoutingConfig, numbers};
 use crate::Error;
 
 impl Recipe {
@@ -17,6 +17,7 @@ impl Recipe {
         numbers::check(&self.to_table()?)?;
         self.check_model()?;
         self.check_data()?;
+        self.check_procedure()?;
         self.optimiser.check()?;
         self.schedule.check(self.optimiser.lr, self.train.epochs)?;
         self.routing_loss
@@ -28,6 +29,16 @@ impl Recipe {
         let ModelConfig { name, routing } = &self.model;
         ensure(!name.is_empty(), "model.name", "empty", "a name that `mp-train models` lists")?;
         ensure_routes(name, routing)
+    }
+
+    fn check_procedure(&self) -> Result<(), Error> {
+        let teacher = self.procedure.teacher();
+        ensure(teacher != Some(""), "procedure.teacher", "empty", "the run folder of a trained network")?;
+        let ProcedureConfig::Hints(HintsConfig { hint, guided, epochs, .. }) = &self.procedure else { return Ok(()) };
+        ensure(!hint.is_empty(), "procedure.hint", "empty", "a position in the teacher, such as stage2")?;
+        ensure(!guided.is_empty(), "procedure.guided", "empty", "a position in the network, such as stage2")?;
+        let expected = format!("at most train.epochs, which is {}", self.train.epochs);
+        ensure(*epochs <= self.train.epochs, "procedure.epochs", epochs, &expected)
     }
 
     fn check_data(&self) -> Result<(), Error> {

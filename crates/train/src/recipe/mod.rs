@@ -10,6 +10,7 @@ mod embedded;
 mod numbers;
 mod overrides;
 mod parse;
+mod procedure;
 mod spec;
 mod tables;
 
@@ -24,6 +25,7 @@ pub use embedded::{Embedded, embedded};
 pub use mp_zoo::RoutingConfig;
 pub use numbers::{NUMBERS, Number};
 pub use overrides::Override;
+pub use procedure::{DistillationConfig, HintsConfig, ProcedureConfig};
 pub use spec::Spec;
 
 use crate::optim::OptimiserConfig;
@@ -39,6 +41,8 @@ pub struct Recipe {
     pub data: DataConfig,
     /// The loop.
     pub train: TrainConfig,
+    /// How it learns from its batches.
+    pub procedure: ProcedureConfig,
     /// How gradients move parameters.
     pub optimiser: OptimiserConfig,
     /// How the learning rate changes.

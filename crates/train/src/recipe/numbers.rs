@@ -92,6 +92,10 @@ pub const NUMBERS: &[Number] = &[
     number("train.seed", Whole(0, i64::MAX)),
     number("train.label_smoothing", Below(0.0, 1.0)),
     number("train.class_weights", Real(1e-6, 1e6)),
+    number("procedure.epochs", Whole(0, MANY)).of("epochs"),
+    number("procedure.temperature", Real(1e-3, 1e3)),
+    number("procedure.weight", Real(0.0, HUGE)),
+    number("procedure.final_weight", Real(0.0, HUGE)),
     number("train.patience", Whole(0, MANY)).of("epochs"),
     number("train.mixup", Real(0.001, 1000.0)).zero("off"),
     number("train.cutmix", Real(0.001, 1000.0)).zero("off"),
@@ -263,8 +267,8 @@ mod tests {
     use crate::recipe::tables::COMPLETE;
     use crate::schedule::CourseConfig;
 
-    /// Recipes that have every key between them: all changes to images are on, and each kind of mixer, optimiser and schedule
-    /// occurs.
+    /// Recipes that have every key between them: all changes to images are on, and each kind of mixer, optimiser, schedule
+    /// and procedure occurs.
     fn complete() -> Vec<Table> {
         let lists = "[data]\nmean = [0.5]\nstd = [0.5]\n[train]\nclass_weights = [1.0, 2.0]\n";
         let mixers = ["gate", "learned"].map(|kind| format!("[model.routing]\nmixer = {{ kind = \"{kind}\" }}\n"));
@@ -273,7 +277,8 @@ mod tests {
             "step" => "[schedule]\nname = \"step\"\nmilestones = [1.5]\n".to_owned(),
             name => format!("[schedule]\nname = \"{name}\"\n"),
         });
-        let kinds = mixers.into_iter().chain(optimisers).chain(schedules);
+        let procedures = ["distillation", "hints"].map(|name| format!("[procedure]\nname = \"{name}\"\n"));
+        let kinds = mixers.into_iter().chain(optimisers).chain(schedules).chain(procedures);
         let texts = kinds.map(|kind| format!("{lists}{kind}{COMPLETE}"));
         texts.map(|text| Recipe::from_toml(&text, "").unwrap().to_table().unwrap()).collect()
     }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use toml::{Table, Value};
 
+use super::ProcedureConfig;
 use super::{numbers, tables};
 use crate::optim::{OptimiserConfig, RuleConfig};
 use crate::schedule::{CourseConfig, ScheduleConfig};
@@ -46,9 +47,9 @@ impl Override {
         Ok(())
     }
 
-    /// Whether it names an optimiser or a schedule, on which the keys beside it depend.
+    /// Whether it names an optimiser, a schedule or a procedure, on which the keys beside it depend.
     pub(super) fn names_a_kind(&self) -> bool {
-        ["optimiser.name", "schedule.name"].contains(&self.key.as_str())
+        ["optimiser.name", "schedule.name", "procedure.name"].contains(&self.key.as_str())
     }
 
     /// Where it names another optimiser or schedule, what the table says to the former one alone is dropped.
@@ -60,6 +61,7 @@ impl Override {
         };
         match of {
             "optimiser" => choice::drop_others::<RuleConfig>(table, OptimiserConfig::COMMON),
+            "procedure" => ProcedureConfig::drop_others(table),
             "schedule" => choice::drop_others::<CourseConfig>(table, ScheduleConfig::COMMON),
             _ => {}
         }

@@ -4,6 +4,7 @@ mod differences;
 pub mod interrupt;
 mod prior;
 mod running;
+mod teacher;
 mod trainer;
 
 use std::ffi::OsStr;
@@ -187,20 +188,25 @@ fn unchanged(prior: &Prior, asked: &Recipe, cache: &Path) -> Result<(Corpus, Vec
     Err(Error::Different { path: prior.folder.path().to_owned(), differences: refused })
 }
 
-/// The recipe with the place of its data as it is found from any folder. Links stay as they were named: where they lead
-/// may change.
+/// The recipe with the places of its data and of its teacher as they are found from any folder. Links stay as they were named:
+/// where they lead may change.
 fn with_absolute_path(recipe: &Recipe) -> Recipe {
     let mut recipe = recipe.clone();
-    let name = &recipe.data.name;
-    if mp_data::Manifest::find(name).is_err()
-        && let Some(path) = std::path::absolute(name)
-            .ok()
-            .filter(|path| path.exists())
-            .and_then(|path| path.into_os_string().into_string().ok())
-    {
-        recipe.data.name = path;
+    if mp_data::Manifest::find(&recipe.data.name).is_err() {
+        make_absolute(&mut recipe.data.name);
+    }
+    if let Some(teacher) = recipe.procedure.teacher_mut() {
+        make_absolute(teacher);
     }
     recipe
+}
+
+/// Makes a path that leads somewhere absolute.
+fn make_absolute(path: &mut String) {
+    let absolute = std::path::absolute(&path).ok().filter(|path| path.exists());
+    if let Some(absolute) = absolute.and_then(|path| path.into_os_string().into_string().ok()) {
+        *path = absolute;
+    }
 }
 
 /// The recipe with the way in which each layer of paths is computed, where it leaves that to measurement. A run that goes on

@@ -7,11 +7,12 @@ use mp_data::{Batch, Loader};
 use tch::Device;
 
 use super::running::Running;
+use super::teacher::procedure;
 use crate::Error;
 use crate::checkpoint::{self, Best, Checkpoint, Header, Position, Stopwatch};
 use crate::evaluate::{Evaluation, evaluate, metric};
 use crate::images::{Corpus, Origin, targets_to_device, to_device};
-use crate::learn::{self, Classification, Learner, Procedure, Supervised, Targets, TrainBatch, seed};
+use crate::learn::{self, Classification, Learner, Procedure, Targets, TrainBatch, seed};
 use crate::recipe::{Precision, Recipe};
 use crate::schedule::Schedule;
 use crate::watch::{Epoch, Event, Interval, Observer};
@@ -58,11 +59,13 @@ impl<'a> Trainer<'a> {
         let smallest = corpus.train.len().min(recipe.train.batch_size);
         learn::ensure_varied(&identity.model, &identity.options(), smallest)?;
         let steps_per_epoch = recipe.train.steps(train.batches_per_epoch());
+        let learner = Learner::new(&identity.model, &identity.options(), recipe, device)?
+            .minimising(Classification::of(recipe, corpus.class_weights(recipe)?));
+        let procedure = procedure(recipe, &learner, &identity, steps_per_epoch)?;
         Ok(Self {
             recipe,
-            learner: Learner::new(&identity.model, &identity.options(), recipe, device)?
-                .minimising(Classification::of(recipe, corpus.class_weights(recipe)?)),
-            procedure: Box::new(Supervised),
+            learner,
+            procedure,
             schedule: recipe.rates(steps_per_epoch),
             train,
             valid: corpus.valid_loader(recipe)?,

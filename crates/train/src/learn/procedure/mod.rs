@@ -1,5 +1,7 @@
 //! How a batch is learnt from: the interface, and ours, one a file.
 
+mod distillation;
+mod hints;
 mod supervised;
 
 use tch::Tensor;
@@ -7,6 +9,8 @@ use tch::Tensor;
 use super::{Found, Learner, Targets};
 use crate::Error;
 
+pub use distillation::{Distillation, Teacher};
+pub use hints::Hints;
 pub use supervised::Supervised;
 
 /// One batch on the model's device.
