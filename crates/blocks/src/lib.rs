@@ -34,7 +34,10 @@ mod paths;
 mod shape;
 
 pub use block::{Before, Block, BlockConfig, Crossable, EntryShape, Parted, SharedBlock};
-pub use blocks::{Branch, ConvBlock, ConvBlockConfig, DenseBlock, DenseBlockConfig, Pool, Residual, ResidualConfig};
+pub use blocks::{
+    Branch, ConcatConfig, ConvBlock, ConvBlockConfig, DenseBlock, DenseBlockConfig, NamedBlock, PlainConvConfig,
+    PlainDenseConfig, Pool, Pooling, PoolingBlockConfig, Residual, ResidualConfig, ScaledSumConfig, SequenceConfig,
+};
 pub use error::Error;
 pub use execution::Execution;
 pub use paths::{CrossingConfig, Paths, PathsConfig};

@@ -90,4 +90,12 @@ macro_rules! references {
     };
 }
 
-references! { resnet18 resnet34 resnet50 }
+references! {
+    resnet18 resnet34 resnet50
+    alexnet vgg11 vgg13 vgg16 vgg19 vgg11_bn vgg13_bn vgg16_bn vgg19_bn
+}
+
+#[test]
+fn alexnet_on_small_images() {
+    check_as("alexnet", "alexnet_c10@64");
+}

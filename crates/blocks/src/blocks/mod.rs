@@ -1,12 +1,20 @@
 //! The blocks that a path is made of, one a file.
 
+mod compose;
 mod conv;
 mod dense;
+mod plain_conv;
+mod plain_dense;
+mod pooling;
 mod residual;
 mod shortcut;
 
+pub use compose::{ConcatConfig, NamedBlock, ScaledSumConfig, SequenceConfig};
 pub use conv::{ConvBlock, ConvBlockConfig, Pool};
 pub use dense::{DenseBlock, DenseBlockConfig};
+pub use plain_conv::PlainConvConfig;
+pub use plain_dense::PlainDenseConfig;
+pub use pooling::{Pooling, PoolingBlockConfig};
 pub use residual::{Branch, Residual, ResidualConfig};
 
 /// The block's own entry.

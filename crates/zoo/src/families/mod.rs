@@ -1,5 +1,6 @@
 //! The families of single-path networks, one a file, and the table that registers them.
 
+mod alexnet;
 mod base_cnn;
 mod cifar_resnet;
 mod resnet;
@@ -12,4 +13,5 @@ const FASHION_MNIST: InputSize = InputSize { channels: 1, size: 28, classes: 10 
 const IMAGENET: InputSize = InputSize { channels: 3, size: 224, classes: 1000 };
 
 /// Every family of this crate, in the order in which they are listed.
-pub(crate) static TABLE: &[&[Family]] = &[base_cnn::FAMILIES, vgg::FAMILIES, cifar_resnet::FAMILIES, resnet::FAMILIES];
+pub(crate) static TABLE: &[&[Family]] =
+    &[base_cnn::FAMILIES, cifar_resnet::FAMILIES, resnet::FAMILIES, alexnet::FAMILIES, vgg::FAMILIES];

@@ -1,0 +1,49 @@
+//! Narrow forms of the networks that are chains of plain layers and of Inception modules: each does what every network must.
+
+mod common;
+
+use common::check_network;
+use mp_zoo::InputSize;
+
+/// One test a network: the narrow form, the size of its images.
+macro_rules! networks {
+    ($($test:ident: $name:literal $size:literal)*) => {
+        $(#[test] fn $test() { check_network($name, InputSize { channels: 3, size: $size, classes: 10 }); })*
+    };
+}
+
+networks! {
+    base_cnn: "base_cnn_w4" 16
+    resnet20: "resnet20_w2" 16
+    resnet32: "resnet32_w2" 16
+    resnet44: "resnet44_w2" 16
+    resnet56: "resnet56_w2" 16
+    resnet110: "resnet110_w1" 8
+    resnet18: "resnet18_w4" 32
+    resnet34: "resnet34_w4" 32
+    resnet50: "resnet50_w2" 32
+
+    alexnet: "alexnet_w4" 63
+    alexnet_towers: "alexnet_towers_w8" 67
+    alexnet_cifar: "alexnet_cifar_w4" 8
+    alexnet_towers_cifar: "alexnet_towers_cifar_w8" 8
+    alexnet_stem11_cifar: "alexnet_stem11_cifar_w8" 32
+
+    vgg11: "vgg11_w4" 32
+    vgg13: "vgg13_w4" 32
+    vgg16: "vgg16_w4" 32
+    vgg19: "vgg19_w4" 32
+    vgg11_bn: "vgg11_bn_w4" 32
+    vgg13_bn: "vgg13_bn_w4" 32
+    vgg16_bn: "vgg16_bn_w4" 32
+    vgg19_bn: "vgg19_bn_w4" 32
+    vgg11_bn_cifar: "vgg11_bn_cifar_w4" 32
+    vgg13_bn_cifar: "vgg13_bn_cifar_w4" 32
+    vgg16_bn_cifar: "vgg16_bn_cifar_w4" 32
+    vgg19_bn_cifar: "vgg19_bn_cifar_w4" 32
+    vgg11_bn512_cifar: "vgg11_bn512_cifar_w4" 32
+    vgg13_bn512_cifar: "vgg13_bn512_cifar_w4" 32
+    vgg16_bn512_cifar: "vgg16_bn512_cifar_w4" 32
+    vgg19_bn512_cifar: "vgg19_bn512_cifar_w4" 32
+    vgg13_unbiased_cifar: "vgg13_unbiased_cifar_w4" 32
+}
