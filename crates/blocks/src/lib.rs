@@ -36,7 +36,8 @@ mod shape;
 pub use block::{Before, Block, BlockConfig, Crossable, EntryShape, Parted, SharedBlock};
 pub use blocks::{
     Branch, ConcatConfig, ConvBlock, ConvBlockConfig, DenseBlock, DenseBlockConfig, NamedBlock, PlainConvConfig,
-    PlainDenseConfig, Pool, Pooling, PoolingBlockConfig, Residual, ResidualConfig, ScaledSumConfig, SequenceConfig,
+    PlainDenseConfig, Pool, Pooling, PoolingBlockConfig, RescaleConfig, Residual, ResidualConfig, ResponseConfig,
+    ScaledSumConfig, SequenceConfig,
 };
 pub use error::Error;
 pub use execution::Execution;

@@ -21,11 +21,11 @@ fn imagenet(size: i64) -> InputSize {
 #[test]
 fn alexnets() {
     check(imagenet(224), &[("alexnet", 61_100_840, 714_188_480)]);
-    check(imagenet(227), &[("alexnet_towers", 60_965_224, 0)]);
+    check(imagenet(227), &[("alexnet_towers", 60_965_224, 724_406_816)]);
     let small = [
-        ("alexnet_cifar", 6_976_842, 0),
-        ("alexnet_towers_cifar", 6_184_266, 0),
-        ("alexnet_stem11_cifar", 2_472_266, 0),
+        ("alexnet_cifar", 6_976_842, 171_643_904),
+        ("alexnet_towers_cifar", 6_184_266, 110_302_208),
+        ("alexnet_stem11_cifar", 2_472_266, 14_957_056),
     ];
     check(CIFAR, &small);
 }
@@ -44,15 +44,45 @@ fn vggs() {
     ];
     check(imagenet(224), &full);
     let small = [
-        ("vgg11_bn_cifar", 9_231_114, 0),
-        ("vgg13_bn_cifar", 9_416_010, 0),
-        ("vgg16_bn_cifar", 14_728_266, 0),
-        ("vgg19_bn_cifar", 20_040_522, 0),
-        ("vgg11_bn512_cifar", 9_756_426, 0),
-        ("vgg13_bn512_cifar", 9_941_322, 0),
-        ("vgg16_bn512_cifar", 15_253_578, 0),
-        ("vgg19_bn512_cifar", 20_565_834, 0),
-        ("vgg13_unbiased_cifar", 9_938_378, 0),
+        ("vgg11_bn_cifar", 9_231_114, 152_769_536),
+        ("vgg13_bn_cifar", 9_416_010, 228_267_008),
+        ("vgg16_bn_cifar", 14_728_266, 313_201_664),
+        ("vgg19_bn_cifar", 20_040_522, 398_136_320),
+        ("vgg11_bn512_cifar", 9_756_426, 153_293_824),
+        ("vgg13_bn512_cifar", 9_941_322, 228_791_296),
+        ("vgg16_bn512_cifar", 15_253_578, 313_725_952),
+        ("vgg19_bn512_cifar", 20_565_834, 398_660_608),
+        ("vgg13_unbiased_cifar", 9_938_378, 228_791_296),
+    ];
+    check(CIFAR, &small);
+}
+
+#[test]
+fn googlenets() {
+    let full = [
+        ("googlenet", 13_004_888, 1_498_376_192),
+        ("googlenet_plain", 6_624_904, 1_498_376_192),
+        ("googlenet_transform", 6_624_904, 1_498_376_192),
+        ("googlenet_lrn", 13_378_280, 1_582_671_872),
+    ];
+    check(imagenet(224), &full);
+    check(CIFAR, &[("googlenet_cifar", 5_490_986, 0), ("googlenet_cifar_5x5", 5_871_914, 0)]);
+}
+
+#[test]
+fn inceptions() {
+    let full = [
+        ("inception_v3", 27_161_264, 5_713_216_096),
+        ("inception_v3_plain", 23_834_568, 5_713_216_096),
+        ("inception_v3_transform", 27_161_264, 5_713_216_096),
+        ("inception_v4", 42_679_816, 12_253_974_624),
+        ("inception_resnet_v2", 55_843_464, 13_155_794_016),
+    ];
+    check(imagenet(299), &full);
+    let small = [
+        ("inception_v3_cifar", 21_806_058, 3_631_154_176),
+        ("inception_v4_cifar", 41_158_186, 8_483_799_040),
+        ("inception_resnet_v2_cifar", 54_321_834, 9_503_941_632),
     ];
     check(CIFAR, &small);
 }

@@ -46,4 +46,19 @@ networks! {
     vgg16_bn512_cifar: "vgg16_bn512_cifar_w4" 32
     vgg19_bn512_cifar: "vgg19_bn512_cifar_w4" 32
     vgg13_unbiased_cifar: "vgg13_unbiased_cifar_w4" 32
+
+    googlenet: "googlenet_w4" 33
+    googlenet_plain: "googlenet_plain_w4" 33
+    googlenet_transform: "googlenet_transform_w4" 33
+    googlenet_lrn: "googlenet_lrn_w4" 79
+    googlenet_cifar: "googlenet_cifar_w8" 9
+    googlenet_cifar_5x5: "googlenet_cifar_5x5_w8" 9
+    inception_v3: "inception_v3_w1" 299
+    inception_v3_plain: "inception_v3_plain_w1" 75
+    inception_v3_transform: "inception_v3_transform_w1" 299
+    inception_v3_cifar: "inception_v3_cifar_w1" 9
+    inception_v4: "inception_v4_w1" 75
+    inception_v4_cifar: "inception_v4_cifar_w1" 9
+    inception_resnet_v2: "inception_resnet_v2_w1" 75
+    inception_resnet_v2_cifar: "inception_resnet_v2_cifar_w1" 9
 }

@@ -6,7 +6,9 @@ mod dense;
 mod plain_conv;
 mod plain_dense;
 mod pooling;
+mod rescale;
 mod residual;
+mod response;
 mod shortcut;
 
 pub use compose::{ConcatConfig, NamedBlock, ScaledSumConfig, SequenceConfig};
@@ -15,7 +17,9 @@ pub use dense::{DenseBlock, DenseBlockConfig};
 pub use plain_conv::PlainConvConfig;
 pub use plain_dense::PlainDenseConfig;
 pub use pooling::{Pooling, PoolingBlockConfig};
+pub use rescale::RescaleConfig;
 pub use residual::{Branch, Residual, ResidualConfig};
+pub use response::ResponseConfig;
 
 /// The block's own entry.
 ///

@@ -3,6 +3,11 @@
 mod alexnet;
 mod base_cnn;
 mod cifar_resnet;
+mod googlenet;
+mod inception;
+mod inception_resnet;
+mod inception_v3;
+mod inception_v4;
 mod resnet;
 mod vgg;
 
@@ -13,5 +18,14 @@ const FASHION_MNIST: InputSize = InputSize { channels: 1, size: 28, classes: 10 
 const IMAGENET: InputSize = InputSize { channels: 3, size: 224, classes: 1000 };
 
 /// Every family of this crate, in the order in which they are listed.
-pub(crate) static TABLE: &[&[Family]] =
-    &[base_cnn::FAMILIES, cifar_resnet::FAMILIES, resnet::FAMILIES, alexnet::FAMILIES, vgg::FAMILIES];
+pub(crate) static TABLE: &[&[Family]] = &[
+    base_cnn::FAMILIES,
+    cifar_resnet::FAMILIES,
+    resnet::FAMILIES,
+    alexnet::FAMILIES,
+    vgg::FAMILIES,
+    googlenet::FAMILIES,
+    inception_v3::FAMILIES,
+    inception_v4::FAMILIES,
+    inception_resnet::FAMILIES,
+];
