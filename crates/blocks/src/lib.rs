@@ -35,9 +35,9 @@ mod shape;
 
 pub use block::{Before, Block, BlockConfig, Crossable, EntryShape, Parted, SharedBlock};
 pub use blocks::{
-    Branch, ConcatConfig, ConvBlock, ConvBlockConfig, DenseBlock, DenseBlockConfig, NamedBlock, PlainConvConfig,
-    PlainDenseConfig, Pool, Pooling, PoolingBlockConfig, RescaleConfig, Residual, ResidualConfig, ResponseConfig,
-    ScaledSumConfig, SequenceConfig,
+    Branch, CodesConfig, ConcatConfig, ConvBlock, ConvBlockConfig, DenseBlock, DenseBlockConfig, HighwayConfig,
+    ImageView, NamedBlock, PlainConvConfig, PlainDenseConfig, Pool, Pooling, PoolingBlockConfig, RescaleConfig,
+    Residual, ResidualConfig, ResponseConfig, ScaledSumConfig, SequenceConfig, SubsamplingConfig, WiredConvConfig,
 };
 pub use error::Error;
 pub use execution::Execution;

@@ -66,7 +66,7 @@ fn googlenets() {
         ("googlenet_lrn", 13_378_280, 1_582_671_872),
     ];
     check(imagenet(224), &full);
-    check(CIFAR, &[("googlenet_cifar", 5_490_986, 0), ("googlenet_cifar_5x5", 5_871_914, 0)]);
+    check(CIFAR, &[("googlenet_cifar", 5_490_986, 1_337_141_248), ("googlenet_cifar_5x5", 5_871_914, 1_447_241_728)]);
 }
 
 #[test]
@@ -85,4 +85,28 @@ fn inceptions() {
         ("inception_resnet_v2_cifar", 54_321_834, 9_503_941_632),
     ];
     check(CIFAR, &small);
+}
+
+#[test]
+fn first_networks() {
+    let digits = InputSize { channels: 1, size: 28, classes: 10 };
+    check(digits, &[("lenet5", 61_706, 416_520), ("lenet5_1998", 60_000, 0), ("rectifier_mlp", 2_797_010, 0)]);
+    check(InputSize { size: 29, ..digits }, &[("mcdnn_mnist", 76_040, 0)]);
+    check(InputSize { channels: 3, size: 48, classes: 43 }, &[("mcdnn_gtsrb", 1_543_443, 0)]);
+    let small = [
+        ("lenet5", 62_006, 0),
+        ("nin", 966_986, 0),
+        ("maxout", 16_247_830, 0),
+        ("fitnet1", 348_694, 0),
+        ("fitnet2", 1_057_622, 0),
+        ("fitnet3", 1_699_638, 0),
+        ("fitnet4", 2_742_102, 0),
+        ("rectifier_mlp", 5_085_010, 0),
+        ("highway19", 2_256_838, 0),
+        ("mcdnn", 1_660_710, 0),
+        ("mcdnn_e8", 8 * 1_660_710, 0),
+        ("wang_paths", 3_407_754, 0),
+    ];
+    check(CIFAR, &small);
+    check(InputSize { classes: 100, ..CIFAR }, &[("highway19", 2_265_928, 0), ("nin", 984_356, 0)]);
 }

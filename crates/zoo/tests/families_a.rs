@@ -61,4 +61,25 @@ networks! {
     inception_v4_cifar: "inception_v4_cifar_w1" 9
     inception_resnet_v2: "inception_resnet_v2_w1" 75
     inception_resnet_v2_cifar: "inception_resnet_v2_cifar_w1" 9
+
+    lenet5: "lenet5" 16
+    lenet5_1998: "lenet5_1998_w3" 28
+    nin: "nin_w12" 8
+    maxout: "maxout_w8" 8
+    fitnet1: "fitnet1_w4" 8
+    fitnet2: "fitnet2_w4" 8
+    fitnet3: "fitnet3_w4" 8
+    fitnet4: "fitnet4_w4" 8
+    rectifier_mlp: "rectifier_mlp_w8" 8
+    balanced_rectifier_mlp: "balanced_rectifier_mlp_w8" 8
+    softplus_mlp: "softplus_mlp_w8" 8
+    tanh_mlp: "tanh_mlp_w8" 8
+    highway19: "highway19_w4" 8
+    mcdnn: "mcdnn_w8" 32
+    mcdnn_mnist: "mcdnn_mnist_w4" 29
+    mcdnn_gtsrb: "mcdnn_gtsrb_w8" 48
+    wang_paths: "wang_paths_w4" 8
+    wang_paths3: "wang_paths3_w4" 8
+    wang_paths_same: "wang_paths_same_w4" 8
+    wang_path: "wang_path_w4" 8
 }

@@ -4,12 +4,19 @@ mod alexnet;
 mod base_cnn;
 mod cifar_resnet;
 mod googlenet;
+mod highway;
 mod inception;
 mod inception_resnet;
 mod inception_v3;
 mod inception_v4;
+mod lenet;
+mod maxout;
+mod mcdnn;
+mod nin;
+mod rectifier;
 mod resnet;
 mod vgg;
+mod wang_paths;
 
 use crate::{Family, InputSize};
 
@@ -28,4 +35,11 @@ pub(crate) static TABLE: &[&[Family]] = &[
     inception_v3::FAMILIES,
     inception_v4::FAMILIES,
     inception_resnet::FAMILIES,
+    lenet::FAMILIES,
+    nin::FAMILIES,
+    maxout::FAMILIES,
+    rectifier::FAMILIES,
+    highway::FAMILIES,
+    mcdnn::FAMILIES,
+    wang_paths::FAMILIES,
 ];
