@@ -90,23 +90,23 @@ fn inceptions() {
 #[test]
 fn first_networks() {
     let digits = InputSize { channels: 1, size: 28, classes: 10 };
-    check(digits, &[("lenet5", 61_706, 416_520), ("lenet5_1998", 60_000, 0), ("rectifier_mlp", 2_797_010, 0)]);
-    check(InputSize { size: 29, ..digits }, &[("mcdnn_mnist", 76_040, 0)]);
-    check(InputSize { channels: 3, size: 48, classes: 43 }, &[("mcdnn_gtsrb", 1_543_443, 0)]);
+    check(digits, &[("lenet5", 61_706, 416_520), ("lenet5_1998", 60_000, 326_520), ("rectifier_mlp", 2_797_010, 2_794_000)]);
+    check(InputSize { size: 29, ..digits }, &[("mcdnn_mnist", 76_040, 1_891_820)]);
+    check(InputSize { channels: 3, size: 48, classes: 43 }, &[("mcdnn_gtsrb", 1_543_443, 125_978_700)]);
     let small = [
-        ("lenet5", 62_006, 0),
-        ("nin", 966_986, 0),
-        ("maxout", 16_247_830, 0),
-        ("fitnet1", 348_694, 0),
-        ("fitnet2", 1_057_622, 0),
-        ("fitnet3", 1_699_638, 0),
-        ("fitnet4", 2_742_102, 0),
-        ("rectifier_mlp", 5_085_010, 0),
-        ("highway19", 2_256_838, 0),
-        ("mcdnn", 1_660_710, 0),
-        ("mcdnn_e8", 8 * 1_660_710, 0),
-        ("wang_paths", 3_407_754, 0),
+        ("lenet5", 62_006, 651_720),
+        ("nin", 966_986, 222_486_528),
+        ("maxout", 16_247_830, 732_290_696),
+        ("fitnet1", 348_694, 30_246_024),
+        ("fitnet2", 1_057_622, 107_967_880),
+        ("fitnet3", 1_699_638, 324_138_376),
+        ("fitnet4", 2_742_102, 381_941_128),
+        ("rectifier_mlp", 5_085_010, 5_082_000),
+        ("highway19", 2_256_838, 330_826_728),
+        ("mcdnn", 1_660_710, 99_661_000),
+        ("mcdnn_e8", 8 * 1_660_710, 797_288_000),
+        ("wang_paths", 3_407_754, 173_413_376),
     ];
     check(CIFAR, &small);
-    check(InputSize { classes: 100, ..CIFAR }, &[("highway19", 2_265_928, 0), ("nin", 984_356, 0)]);
+    check(InputSize { classes: 100, ..CIFAR }, &[("highway19", 2_265_928, 330_835_728), ("nin", 984_356, 223_592_448)]);
 }
