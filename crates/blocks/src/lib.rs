@@ -34,7 +34,11 @@ mod paths;
 mod shape;
 
 pub use block::{Before, Block, BlockConfig, Crossable, EntryShape, Parted, SharedBlock};
-pub use blocks::{Branch, ConvBlock, ConvBlockConfig, DenseBlock, DenseBlockConfig, Pool, Residual, ResidualConfig};
+pub use blocks::{
+    Branch, CodesConfig, ConcatConfig, ConvBlock, ConvBlockConfig, DenseBlock, DenseBlockConfig, HighwayConfig,
+    ImageView, NamedBlock, PlainConvConfig, PlainDenseConfig, Pool, Pooling, PoolingBlockConfig, RescaleConfig,
+    Residual, ResidualConfig, ResponseConfig, ScaledSumConfig, SequenceConfig, SubsamplingConfig, WiredConvConfig,
+};
 pub use error::Error;
 pub use execution::Execution;
 pub use paths::{CrossingConfig, Paths, PathsConfig};

@@ -1,7 +1,8 @@
 //! Paths computed jointly give what they give by themselves.
 
 use mp_blocks::{
-    ConvBlockConfig, CrossingConfig, DenseBlockConfig, Execution, PathsConfig, ResidualConfig, Shape, SharedBlock,
+    ConvBlockConfig, CrossingConfig, DenseBlockConfig, Execution, PathsConfig, PlainConvConfig, ResidualConfig, Shape,
+    SharedBlock,
 };
 use mp_nn::{Device, Kind, Store, Tensor};
 use mp_routing::{Form, MixerConfig, Pass};
@@ -25,8 +26,13 @@ fn maps(paths: usize, channels_last: bool) -> Vec<Tensor> {
     (0..paths).map(map).collect()
 }
 
-fn blocks() -> [SharedBlock; 3] {
-    [ConvBlockConfig::new(6).into(), ResidualConfig::basic(6, 2).into(), ResidualConfig::bottleneck(2, 1).into()]
+fn blocks() -> [SharedBlock; 4] {
+    [
+        ConvBlockConfig::new(6).into(),
+        ResidualConfig::basic(6, 2).into(),
+        ResidualConfig::bottleneck(2, 1).into(),
+        PlainConvConfig { pieces: 2, ..PlainConvConfig::new(6, 3) }.into(),
+    ]
 }
 
 fn assert_same(separate: &[Tensor], joint: &[Tensor]) {

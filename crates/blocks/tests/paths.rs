@@ -1,10 +1,10 @@
 //! Layers of parallel paths: what must hold between the ways of joining them, and what a layer refuses.
 
 use mp_blocks::{
-    ConvBlockConfig, CrossingConfig, DenseBlockConfig, Execution, Paths, PathsConfig, Pool, ResidualConfig, Shape,
-    SharedBlock,
+    ConvBlockConfig, CrossingConfig, DenseBlockConfig, Execution, Paths, PathsConfig, PlainConvConfig,
+    PlainDenseConfig, Pool, Pooling, ResidualConfig, Shape, SharedBlock,
 };
-use mp_nn::{Device, Kind, Store, Tensor};
+use mp_nn::{Activation, Device, Kind, LocalResponseNormConfig, Store, Tensor};
 use mp_routing::{Form, MixerConfig, Pass};
 
 fn pattern(shape: &[i64], phase: f64) -> Tensor {
@@ -21,7 +21,24 @@ fn blocks() -> Vec<(SharedBlock, Shape)> {
         (ResidualConfig::basic(4, 1).into(), maps),
         (ResidualConfig::bottleneck(2, 2).into(), maps),
         (DenseBlockConfig { out_features: 6, dropout: 0.0 }.into(), Shape::Vector(4)),
+        (with_everything().into(), maps),
+        (PlainConvConfig { norm: Some(1e-3), bias: false, ..PlainConvConfig::new(6, 3) }.into(), maps),
+        (
+            PlainDenseConfig { activation: Activation::Tanh, pieces: 2, ..PlainDenseConfig::new(6) }.into(),
+            Shape::Vector(4),
+        ),
     ]
+}
+
+fn with_everything() -> PlainConvConfig {
+    PlainConvConfig {
+        stride: 2,
+        activation: Activation::ScaledTanh,
+        pieces: 2,
+        response: Some(LocalResponseNormConfig::paper()),
+        pools: vec![Pooling::max_ceil(3, 2), Pooling::Flatten],
+        ..PlainConvConfig::new(6, 5)
+    }
 }
 
 fn build(block: &SharedBlock, input: Shape, paths: usize, crossing: CrossingConfig) -> (Store, Paths) {
@@ -84,8 +101,8 @@ fn one_path_predicted_with_weight_one_is_the_plain_block() {
             });
             let _no_grad = tch::no_grad_guard();
             for entry in store.entries().iter().filter(|e| e.name == "cross.target1.bias") {
-                // A dense entry has a bias, and the prediction's is [S, C']; a convolution's entry has none.
-                let own = plain_store.entries().into_iter().find(|e| e.name == "dense1.bias");
+                // The prediction's bias is [S, C']; a convolution's entry that a norm follows has none.
+                let own = plain_store.entries().into_iter().find(|e| e.name == "dense1.bias" || e.name == "conv1.bias");
                 let value = own.map_or_else(|| entry.tensor.zeros_like(), |e| e.tensor.unsqueeze(0));
                 entry.tensor.shallow_clone().copy_(&value);
             }

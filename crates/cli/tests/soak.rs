@@ -21,7 +21,7 @@ use process::*;
 const RECIPES: [&[&str]; 5] = [
     &["model.name=base_cnn_w2_x2_cc", "train.mixup=0.2", "train.log_every=7"],
     &["model.name=base_cnn_w4", "optimiser.name=sgd", "optimiser.lr=0.05", "train.accumulate=3", "train.clip_norm=1.0"],
-    &["model.name=vgg13_w2", "data.limit=160", "train.checkpoint_every=11", "train.epochs=2"],
+    &["model.name=vgg13_unbiased_cifar_w2", "data.limit=160", "train.checkpoint_every=11", "train.epochs=2"],
     &["model.name=base_cnn_w2_x2_cp", "train.precision=bf16", "train.cutmix=1.0", "train.batch_size=16"],
     &[
         "model.name=base_cnn_w2_e2",

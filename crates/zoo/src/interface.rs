@@ -60,6 +60,11 @@ impl Interface {
         Interface { input, heads: vec![("class".to_owned(), Target::Classes(classes))] }
     }
 
+    /// Classes of the first head.
+    pub(crate) fn first_classes(&self) -> i64 {
+        self.heads.first().map_or(1, |(_, target)| target.classes())
+    }
+
     /// The same with images of another height and width.
     #[must_use]
     pub fn with_size(&self, size: i64) -> Self {

@@ -156,10 +156,13 @@ enum Classifier {
 impl Classifier {
     fn build(head: &HeadPlan, features: i64, classes: i64, params: &Params) -> Result<Self, Error> {
         let dropout = Dropout::new(head.dropout)?;
+        let (init, bias_init) = (head.init, head.bias_init);
         Ok(if head.as_convolution {
-            Classifier::Convolution(dropout, Conv2dConfig::new(features, classes, 1).build(params)?)
+            let conv = Conv2dConfig { init, bias_init, ..Conv2dConfig::new(features, classes, 1) };
+            Classifier::Convolution(dropout, conv.build(params)?)
         } else {
-            Classifier::Dense(dropout, LinearConfig::new(features, classes).build(params)?)
+            let dense = LinearConfig { init, bias_init, ..LinearConfig::new(features, classes) };
+            Classifier::Dense(dropout, dense.build(params)?)
         })
     }
 
@@ -225,6 +228,10 @@ fn heads(plan: &Plan, paths: usize, interface: &Interface, params: &Params) -> R
             return Err(Error::Input { name: "a chain".to_owned(), problem });
         };
         let Some(head) = &plan.head else {
+            if features != classes {
+                let problem = format!("gives {features} logits, and `{name}` asks for {classes}");
+                return Err(Error::Input { name: "a chain without a head".to_owned(), problem });
+            }
             return Ok(ChainHead {
                 name: name.to_owned(),
                 classifiers: (0..paths).map(|_| Classifier::None).collect(),

@@ -1,6 +1,7 @@
 //! What a chain is before it is built: the blocks of one path, in order, with their names, then a head.
 
 use mp_blocks::{Shape, SharedBlock};
+use mp_nn::{BiasInit, WeightInit};
 
 use crate::{Error, Interface};
 
@@ -77,11 +78,21 @@ pub struct HeadPlan {
     pub dropout: f64,
     /// Whether its weight is that of a 1x1 convolution, `[N, C, 1, 1]`, as in some of timm's networks.
     pub as_convolution: bool,
+    /// How the weights start.
+    pub init: WeightInit,
+    /// How the bias starts.
+    pub bias_init: BiasInit,
 }
 
 impl Default for HeadPlan {
     fn default() -> Self {
-        HeadPlan { name: "fc".to_owned(), dropout: 0.0, as_convolution: false }
+        HeadPlan {
+            name: "fc".to_owned(),
+            dropout: 0.0,
+            as_convolution: false,
+            init: WeightInit::default(),
+            bias_init: BiasInit::default(),
+        }
     }
 }
 
@@ -133,7 +144,7 @@ impl Plan {
         self.head = Some(head);
     }
 
-    /// The last block gives the logits itself.
+    /// The last block gives the logits itself: as many as the classes of every head.
     pub fn without_head(&mut self) {
         self.head = None;
     }

@@ -24,7 +24,7 @@ fn unknown_base_names_the_nearest() {
         for_cifar("resnet2O_x3_cc"),
         "there is no model `resnet2O_x3_cc`: the nearest are resnet20_x3_cc, resnet20_x2_cc, resnet20_x3_cp"
     );
-    assert!(for_cifar("zzz").contains("names start with one of base_cnn, vgg13, resnet20"));
+    assert!(for_cifar("zzz").contains("names start with one of base_cnn, resnet20"));
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn numbers_outside_their_range() {
 #[test]
 fn images_too_small_for_the_network() {
     let options = ModelOptions::new(InputSize { size: 8, ..CIFAR });
-    assert_eq!(refusal("vgg13", &options), "`vgg13` needs images of at least 16x16, found 8x8");
+    assert_eq!(refusal("vgg13", &options), "`vgg13` needs images of at least 32x32, found 8x8");
 }
 
 #[test]

@@ -90,4 +90,28 @@ macro_rules! references {
     };
 }
 
-references! { resnet18 resnet34 resnet50 }
+references! {
+    resnet18 resnet34 resnet50
+    alexnet vgg11 vgg13 vgg16 vgg19 vgg11_bn vgg13_bn vgg16_bn vgg19_bn
+    googlenet_transform inception_v4 inception_resnet_v2
+}
+
+/// Networks that have other names in the file, and those on small images.
+macro_rules! references_as {
+    ($($test:ident: $name:literal $reference:literal)*) => {
+        $(#[test] fn $test() { check_as($name, $reference); })*
+    };
+}
+
+references_as! {
+    alexnet_small: "alexnet" "alexnet_c10@64"
+    googlenet: "googlenet" "googlenet_aux"
+    googlenet_plain: "googlenet_plain" "googlenet"
+    googlenet_small: "googlenet_plain" "googlenet_c10@97"
+    inception_v3: "inception_v3" "inception_v3_aux"
+    inception_v3_plain: "inception_v3_plain" "inception_v3"
+    inception_v3_transform: "inception_v3_transform" "inception_v3_aux_transform"
+    inception_v3_small: "inception_v3_plain" "inception_v3_c10@107"
+    inception_v4_small: "inception_v4" "inception_v4_c10@107"
+    inception_resnet_v2_small: "inception_resnet_v2" "inception_resnet_v2_c10@107"
+}

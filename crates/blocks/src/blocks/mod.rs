@@ -1,13 +1,31 @@
 //! The blocks that a path is made of, one a file.
 
+mod compose;
 mod conv;
 mod dense;
+mod highway;
+mod plain_conv;
+mod plain_dense;
+mod pooling;
+mod rescale;
 mod residual;
+mod response;
 mod shortcut;
+mod subsampling;
+mod view;
 
+pub use compose::{ConcatConfig, NamedBlock, ScaledSumConfig, SequenceConfig};
 pub use conv::{ConvBlock, ConvBlockConfig, Pool};
 pub use dense::{DenseBlock, DenseBlockConfig};
+pub use highway::HighwayConfig;
+pub use plain_conv::PlainConvConfig;
+pub use plain_dense::PlainDenseConfig;
+pub use pooling::{Pooling, PoolingBlockConfig};
+pub use rescale::RescaleConfig;
 pub use residual::{Branch, Residual, ResidualConfig};
+pub use response::ResponseConfig;
+pub use subsampling::{CodesConfig, SubsamplingConfig, WiredConvConfig};
+pub use view::ImageView;
 
 /// The block's own entry.
 ///

@@ -38,7 +38,7 @@ fn any_name_that_builds_is_listed_with_its_cost() {
     let listed = |pattern: &str| -> serde_json::Value {
         serde_json::from_str(&succeed(mp_train(Path::new("."), &["models", pattern, "--json"]))).unwrap()
     };
-    for name in ["resnet20_w28_x3_cc", "base_cnn_w5", "vgg13_e7", "resnet18_x2_cp@form=gated"] {
+    for name in ["resnet20_w28_x3_cc", "base_cnn_w5", "vgg13_unbiased_cifar_e7", "resnet18_x2_cp@form=gated"] {
         assert_eq!(listed(name)[0]["name"], name);
         assert!(listed(name)[0]["parameters"].as_u64().unwrap() > 1000);
     }

@@ -78,7 +78,7 @@ fn a_list_is_not_taken_for_a_table() {
 
 #[test]
 fn a_model_that_routes_nowhere_is_refused() {
-    for model in ["base_cnn_x2_cc", "resnet20_x2_cp", "vgg13_x3_stitch"] {
+    for model in ["base_cnn_x2_cc", "resnet20_x2_cp", "vgg13_unbiased_cifar_x3_stitch"] {
         let error = refused_set(&[&format!("model.name={model}"), "model.routing.positions=[]"]);
         assert!(
             error.contains("model.routing.positions is [], expected \"stages\", \"blocks\" or at least one"),

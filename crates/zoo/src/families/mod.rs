@@ -1,9 +1,22 @@
 //! The families of single-path networks, one a file, and the table that registers them.
 
+mod alexnet;
 mod base_cnn;
 mod cifar_resnet;
+mod googlenet;
+mod highway;
+mod inception;
+mod inception_resnet;
+mod inception_v3;
+mod inception_v4;
+mod lenet;
+mod maxout;
+mod mcdnn;
+mod nin;
+mod rectifier;
 mod resnet;
 mod vgg;
+mod wang_paths;
 
 use crate::{Family, InputSize};
 
@@ -12,4 +25,21 @@ const FASHION_MNIST: InputSize = InputSize { channels: 1, size: 28, classes: 10 
 const IMAGENET: InputSize = InputSize { channels: 3, size: 224, classes: 1000 };
 
 /// Every family of this crate, in the order in which they are listed.
-pub(crate) static TABLE: &[&[Family]] = &[base_cnn::FAMILIES, vgg::FAMILIES, cifar_resnet::FAMILIES, resnet::FAMILIES];
+pub(crate) static TABLE: &[&[Family]] = &[
+    base_cnn::FAMILIES,
+    cifar_resnet::FAMILIES,
+    resnet::FAMILIES,
+    alexnet::FAMILIES,
+    vgg::FAMILIES,
+    googlenet::FAMILIES,
+    inception_v3::FAMILIES,
+    inception_v4::FAMILIES,
+    inception_resnet::FAMILIES,
+    lenet::FAMILIES,
+    nin::FAMILIES,
+    maxout::FAMILIES,
+    rectifier::FAMILIES,
+    highway::FAMILIES,
+    mcdnn::FAMILIES,
+    wang_paths::FAMILIES,
+];
