@@ -31,11 +31,20 @@ mod blocks;
 mod error;
 mod execution;
 mod paths;
+mod recalibration;
 mod shape;
 
 pub use block::{Before, Block, BlockConfig, Crossable, EntryShape, Parted, SharedBlock};
-pub use blocks::{Branch, ConvBlock, ConvBlockConfig, DenseBlock, DenseBlockConfig, Pool, Residual, ResidualConfig};
+pub use blocks::{
+    BareConv, BareConvConfig, Branch, ConvBlock, ConvBlockConfig, DenseBlock, DenseBlockConfig, DenseLayer,
+    DenseLayerConfig, DenseSteps, MaxPoolConfig, MultipathDense, MultipathDenseConfig, NormRelu, NormReluConfig, Pool,
+    PreActivation, PreActivationConfig, ResNeSt, ResNeStConfig, Residual, ResidualConfig, ShortcutConfig, Strided,
+    Transition, TransitionConfig,
+};
 pub use error::Error;
 pub use execution::Execution;
 pub use paths::{CrossingConfig, Paths, PathsConfig};
+pub use recalibration::{
+    ChannelAttentionConfig, Gather, GatherExciteConfig, Recalibration, SqueezeExciteConfig, SqueezeLayers,
+};
 pub use shape::Shape;

@@ -1,13 +1,33 @@
 //! The blocks that a path is made of, one a file.
 
+mod bare_conv;
+mod branch;
 mod conv;
 mod dense;
+mod dense_layer;
+mod max_pool;
+mod multipath_dense;
+mod norm_relu;
+mod pre_activation;
 mod residual;
+mod resnest;
 mod shortcut;
+mod split_attention;
+mod transition;
 
+pub use bare_conv::{BareConv, BareConvConfig};
+pub use branch::{Branch, Strided};
 pub use conv::{ConvBlock, ConvBlockConfig, Pool};
 pub use dense::{DenseBlock, DenseBlockConfig};
-pub use residual::{Branch, Residual, ResidualConfig};
+pub use dense_layer::{DenseLayer, DenseLayerConfig, DenseSteps};
+pub use max_pool::MaxPoolConfig;
+pub use multipath_dense::{MultipathDense, MultipathDenseConfig};
+pub use norm_relu::{NormRelu, NormReluConfig};
+pub use pre_activation::{PreActivation, PreActivationConfig};
+pub use residual::{Residual, ResidualConfig};
+pub use resnest::{ResNeSt, ResNeStConfig};
+pub use shortcut::ShortcutConfig;
+pub use transition::{Transition, TransitionConfig};
 
 /// The block's own entry.
 ///
