@@ -21,6 +21,8 @@ pub struct ResidualConfig {
     pub shortcut: ShortcutConfig,
     /// What scales the branch before it is added.
     pub recalibration: Option<Recalibration>,
+    /// Whether a ReLU stands before the recalibration too, as in timm's `legacy_seresnet18` and `legacy_seresnet34`.
+    pub rectified: bool,
 }
 
 impl ResidualConfig {
@@ -32,6 +34,7 @@ impl ResidualConfig {
             strided: Strided::default(),
             shortcut: ShortcutConfig::default(),
             recalibration: None,
+            rectified: false,
         }
     }
 
@@ -67,7 +70,7 @@ impl ResidualConfig {
             None => None,
             Some(recalibration) => Some(recalibration.build(self.output(input)?, params)?),
         };
-        Ok(Residual { steps, shortcut, recalibration })
+        Ok(Residual { steps, shortcut, recalibration, rectified: self.rectified })
     }
 }
 
@@ -115,6 +118,7 @@ pub struct Residual {
     steps: Vec<Step>,
     shortcut: Shortcut,
     recalibration: Option<Box<dyn Module>>,
+    rectified: bool,
 }
 
 /// A convolution, unless it is predicted, and its norm.
@@ -161,7 +165,10 @@ impl Residual {
         let (last, around) = (ConvNorm(entry_of(&last.conv), &last.norm), self.shortcut.forward(x, mode));
         match &self.recalibration {
             None => last.forward_add_relu(&y, &around, mode),
-            Some(recalibration) => (recalibration.forward(&last.forward(&y, mode), mode) + around).relu_(),
+            Some(recalibration) => {
+                let y = if self.rectified { last.forward_relu(&y, mode) } else { last.forward(&y, mode) };
+                (recalibration.forward(&y, mode) + around).relu_()
+            }
         }
     }
 }

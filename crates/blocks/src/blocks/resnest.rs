@@ -38,8 +38,9 @@ impl ResNeStConfig {
         self.width * Branch::EXPANSION
     }
 
+    /// Channels of the 3x3 convolution: of each group as many as the radix divides.
     fn inner(&self) -> i64 {
-        (self.width * self.base / 64).max(1) * self.cardinality
+        (self.width * self.base / 64 / self.radix).max(1) * self.radix * self.cardinality
     }
 
     fn pool(&self) -> Option<AvgPool2d> {

@@ -94,3 +94,30 @@ impl SplitAttention {
         by_radix.transpose(1, 2).softmax(1, None).reshape([batch, all, 1, 1])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mp_nn::{Device, Kind, Store};
+
+    use super::*;
+
+    /// Channel `c` of group `k` and alternative `r` comes from place `(k, r, c)` and goes to `(r, k, c)`.
+    #[test]
+    fn the_softmax_is_over_the_alternatives_of_each_group() {
+        let (channels, cardinality, radix) = (6, 2, 3);
+        let store = Store::new(Device::Cpu, 0);
+        let config = SplitAttentionConfig { channels, cardinality, radix, stride: 1 };
+        let split = config.build(&store.root()).unwrap();
+        let attention = (Tensor::arange(channels * radix, (Kind::Double, Device::Cpu)) * 0.7).sin();
+        let weights = split.softmax(&attention.view([1, channels * radix, 1, 1])).flatten(0, -1);
+        let per_group = channels / cardinality;
+        for (k, c) in (0..cardinality).flat_map(|k| (0..per_group).map(move |c| (k, c))) {
+            let score = |r: i64| attention.double_value(&[(k * radix + r) * per_group + c]).exp();
+            let sum: f64 = (0..radix).map(score).sum();
+            for r in 0..radix {
+                let found = weights.double_value(&[r * channels + k * per_group + c]);
+                assert!((found - score(r) / sum).abs() < 1e-12, "alternative {r} of channel {c} of group {k}");
+            }
+        }
+    }
+}
