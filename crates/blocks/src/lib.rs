@@ -31,15 +31,22 @@ mod blocks;
 mod error;
 mod execution;
 mod paths;
+mod recalibration;
 mod shape;
 
 pub use block::{Before, Block, BlockConfig, Crossable, EntryShape, Parted, SharedBlock};
 pub use blocks::{
-    Branch, CodesConfig, ConcatConfig, ConvBlock, ConvBlockConfig, DenseBlock, DenseBlockConfig, HighwayConfig,
-    ImageView, NamedBlock, PlainConvConfig, PlainDenseConfig, Pool, Pooling, PoolingBlockConfig, RescaleConfig,
-    Residual, ResidualConfig, ResponseConfig, ScaledSumConfig, SequenceConfig, SubsamplingConfig, WiredConvConfig,
+    BareConv, BareConvConfig, Branch, CodesConfig, ConcatConfig, ConvBlock, ConvBlockConfig, DenseBlock,
+    DenseBlockConfig, DenseLayer, DenseLayerConfig, DenseSteps, HighwayConfig, ImageView, MaxPoolConfig,
+    MultipathDense, MultipathDenseConfig, NamedBlock, NormRelu, NormReluConfig, PlainConvConfig, PlainDenseConfig,
+    Pool, Pooling, PoolingBlockConfig, PreActivation, PreActivationConfig, ResNeSt, ResNeStConfig, RescaleConfig,
+    Residual, ResidualConfig, ResponseConfig, ScaledSumConfig, SequenceConfig, ShortcutConfig, Strided,
+    SubsamplingConfig, Transition, TransitionConfig, WiredConvConfig,
 };
 pub use error::Error;
 pub use execution::Execution;
 pub use paths::{CrossingConfig, Paths, PathsConfig};
+pub use recalibration::{
+    ChannelAttentionConfig, Gather, GatherExciteConfig, Recalibration, SqueezeExciteConfig, SqueezeLayers,
+};
 pub use shape::Shape;

@@ -1,10 +1,11 @@
 //! Paths computed jointly give what they give by themselves.
 
 use mp_blocks::{
-    ConvBlockConfig, CrossingConfig, DenseBlockConfig, Execution, PathsConfig, PlainConvConfig, ResidualConfig, Shape,
-    SharedBlock,
+    BareConvConfig, Branch, ConvBlockConfig, CrossingConfig, DenseBlockConfig, DenseLayerConfig, DenseSteps, Execution,
+    GatherExciteConfig, PathsConfig, PlainConvConfig, PreActivationConfig, Recalibration, ResNeStConfig,
+    ResidualConfig, Shape, SharedBlock, TransitionConfig,
 };
-use mp_nn::{Device, Kind, Store, Tensor};
+use mp_nn::{Device, Kind, Store, Tensor, WeightInit};
 use mp_routing::{Form, MixerConfig, Pass};
 
 /// The outputs of a layer and the gradients of all its parameters, in float64.
@@ -26,12 +27,30 @@ fn maps(paths: usize, channels_last: bool) -> Vec<Tensor> {
     (0..paths).map(map).collect()
 }
 
-fn blocks() -> [SharedBlock; 4] {
-    [
+/// Blocks whose entry reads their input.
+fn blocks() -> Vec<SharedBlock> {
+    let gather = Some(Recalibration::GatherExcite(GatherExciteConfig::plus(None)));
+    vec![
         ConvBlockConfig::new(6).into(),
         ResidualConfig::basic(6, 2).into(),
         ResidualConfig::bottleneck(2, 1).into(),
+        ResidualConfig { recalibration: gather, ..ResidualConfig::basic(6, 2) }.into(),
+        BareConvConfig::new(6).into(),
         PlainConvConfig { pieces: 2, ..PlainConvConfig::new(6, 3) }.into(),
+        ResNeStConfig::new(2, 2).into(),
+    ]
+}
+
+/// Blocks whose entry reads what a norm of their own gives.
+fn normed_blocks() -> Vec<SharedBlock> {
+    let basic = Branch::Basic { channels: 6 };
+    let gather = Some(Recalibration::GatherExcite(GatherExciteConfig::plus(None)));
+    vec![
+        PreActivationConfig { recalibration: gather, ..PreActivationConfig::new(basic, 2) }.into(),
+        PreActivationConfig::new(Branch::bottleneck(1), 1).into(),
+        DenseLayerConfig::new(3, DenseSteps::Single).into(),
+        DenseLayerConfig::new(3, DenseSteps::Bottleneck(4)).into(),
+        TransitionConfig { out_channels: 3, init: WeightInit::KaimingNormalFanOut }.into(),
     ]
 }
 
@@ -44,7 +63,8 @@ fn assert_same(separate: &[Tensor], joint: &[Tensor]) {
 
 #[test]
 fn grouped_paths_are_the_paths_by_themselves() {
-    for (block, channels_last) in blocks().into_iter().flat_map(|block| [(block.clone(), false), (block, true)]) {
+    let blocks = blocks().into_iter().chain(normed_blocks());
+    for (block, channels_last) in blocks.flat_map(|block| [(block.clone(), false), (block, true)]) {
         let separate = PathsConfig::new(block, 3);
         let grouped = PathsConfig { execution: Execution::Grouped, ..separate.clone() };
         let xs = maps(3, channels_last);

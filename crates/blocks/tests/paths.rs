@@ -1,10 +1,11 @@
 //! Layers of parallel paths: what must hold between the ways of joining them, and what a layer refuses.
 
 use mp_blocks::{
-    ConvBlockConfig, CrossingConfig, DenseBlockConfig, Execution, Paths, PathsConfig, PlainConvConfig,
-    PlainDenseConfig, Pool, Pooling, ResidualConfig, Shape, SharedBlock,
+    BareConvConfig, Branch, ChannelAttentionConfig, ConvBlockConfig, CrossingConfig, DenseBlockConfig,
+    DenseLayerConfig, DenseSteps, Execution, Paths, PathsConfig, PlainConvConfig, PlainDenseConfig, Pool, Pooling,
+    PreActivationConfig, Recalibration, ResNeStConfig, ResidualConfig, Shape, SharedBlock, TransitionConfig,
 };
-use mp_nn::{Activation, Device, Kind, LocalResponseNormConfig, Store, Tensor};
+use mp_nn::{Activation, Device, Kind, LocalResponseNormConfig, Store, Tensor, WeightInit};
 use mp_routing::{Form, MixerConfig, Pass};
 
 fn pattern(shape: &[i64], phase: f64) -> Tensor {
@@ -15,6 +16,7 @@ fn pattern(shape: &[i64], phase: f64) -> Tensor {
 /// One of each kind, from 4 channels, with the shape of its input.
 fn blocks() -> Vec<(SharedBlock, Shape)> {
     let maps = Shape::square(4, 8);
+    let attention = Some(Recalibration::ChannelAttention(ChannelAttentionConfig::default()));
     vec![
         (ConvBlockConfig { pool: Pool::GlobalAverage, ..ConvBlockConfig::new(6) }.into(), maps),
         (ResidualConfig::basic(6, 2).into(), maps),
@@ -27,6 +29,14 @@ fn blocks() -> Vec<(SharedBlock, Shape)> {
             PlainDenseConfig { activation: Activation::Tanh, pieces: 2, ..PlainDenseConfig::new(6) }.into(),
             Shape::Vector(4),
         ),
+        (ResidualConfig { recalibration: attention, ..ResidualConfig::basic(6, 2) }.into(), maps),
+        (BareConvConfig::new(6).into(), maps),
+        (PreActivationConfig::new(Branch::Basic { channels: 6 }, 2).into(), maps),
+        (PreActivationConfig::new(Branch::bottleneck(1), 1).into(), maps),
+        (DenseLayerConfig::new(3, DenseSteps::Single).into(), maps),
+        (DenseLayerConfig::new(3, DenseSteps::Bottleneck(4)).into(), maps),
+        (TransitionConfig { out_channels: 3, init: WeightInit::KaimingNormalFanOut }.into(), maps),
+        (ResNeStConfig::new(2, 2).into(), maps),
     ]
 }
 
@@ -92,12 +102,9 @@ fn one_path_predicted_with_weight_one_is_the_plain_block() {
             let (plain_store, plain) = build(&block, shape, 1, CrossingConfig::None);
             let (store, predicted) =
                 build(&block, shape, 1, CrossingConfig::Prediction(MixerConfig::default().into(), form));
-            let is_dense = matches!(shape, Shape::Vector(_));
-            copy_numbers(&plain_store, &store, |name| {
-                match name.strip_prefix(if is_dense { "dense1" } else { "conv1" }) {
-                    Some(rest) => format!("cross.target1{rest}"),
-                    None => format!("path1.{name}"),
-                }
+            copy_numbers(&plain_store, &store, |name| match name.split_once('.') {
+                Some(("dense1" | "conv1" | "conv", rest)) => format!("cross.target1.{rest}"),
+                _ => format!("path1.{name}"),
             });
             let _no_grad = tch::no_grad_guard();
             for entry in store.entries().iter().filter(|e| e.name == "cross.target1.bias") {

@@ -35,7 +35,8 @@ fn dropout_draws_the_same_masks_after_a_stop() {
     let root = tempfile::tempdir().unwrap();
     let data = write_noise(&root.path().join("noise"));
     // 100 steps an epoch of a network with dropout, which digits are too small for.
-    let vgg = ["--model", "vgg13_unbiased_cifar_w2", "--data", &data, "--set", "data.limit=0", "--set", "train.epochs=2"];
+    let vgg =
+        ["--model", "vgg13_unbiased_cifar_w2", "--data", &data, "--set", "data.limit=0", "--set", "train.epochs=2"];
     let (whole, stopped) = (root.path().join("whole"), root.path().join("stopped"));
     assert_done(&train(&whole, &vgg).output().unwrap());
     let output = signal_after(train(&stopped, &vgg).spawn().unwrap(), &stopped, 20, SIGINT);

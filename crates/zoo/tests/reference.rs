@@ -94,6 +94,14 @@ references! {
     resnet18 resnet34 resnet50
     alexnet vgg11 vgg13 vgg16 vgg19 vgg11_bn vgg13_bn vgg16_bn vgg19_bn
     googlenet_transform inception_v4 inception_resnet_v2
+    resnet101 resnet152 wide_resnet50_2 wide_resnet101_2 resnext50_32x4d resnext101_32x8d resnext101_64x4d
+    densenet121 densenet161 densenet169 densenet201
+    seresnet18 seresnet34 seresnet50 seresnet101 seresnet152 seresnext50_32x4d
+    legacy_seresnet18 legacy_seresnet34 legacy_seresnet50 legacy_seresnet101 legacy_seresnet152
+    legacy_seresnext50_32x4d legacy_senet154
+    ecaresnet50d ecaresnet101d
+    resnest14d resnest26d resnest50d resnest50d_1s4x24d resnest50d_4s2x40d resnest101e resnest200e resnest269e
+    resnetv2_18 resnetv2_34 resnetv2_50 resnetv2_101
 }
 
 /// Networks that have other names in the file, and those on small images.

@@ -1,30 +1,50 @@
 //! The blocks that a path is made of, one a file.
 
+mod bare_conv;
+mod branch;
 mod compose;
 mod conv;
 mod dense;
+mod dense_layer;
 mod highway;
+mod max_pool;
+mod multipath_dense;
+mod norm_relu;
 mod plain_conv;
 mod plain_dense;
 mod pooling;
+mod pre_activation;
 mod rescale;
 mod residual;
+mod resnest;
 mod response;
 mod shortcut;
+mod split_attention;
 mod subsampling;
+mod transition;
 mod view;
 
+pub use bare_conv::{BareConv, BareConvConfig};
+pub use branch::{Branch, Strided};
 pub use compose::{ConcatConfig, NamedBlock, ScaledSumConfig, SequenceConfig};
 pub use conv::{ConvBlock, ConvBlockConfig, Pool};
 pub use dense::{DenseBlock, DenseBlockConfig};
+pub use dense_layer::{DenseLayer, DenseLayerConfig, DenseSteps};
 pub use highway::HighwayConfig;
+pub use max_pool::MaxPoolConfig;
+pub use multipath_dense::{MultipathDense, MultipathDenseConfig};
+pub use norm_relu::{NormRelu, NormReluConfig};
 pub use plain_conv::PlainConvConfig;
 pub use plain_dense::PlainDenseConfig;
 pub use pooling::{Pooling, PoolingBlockConfig};
+pub use pre_activation::{PreActivation, PreActivationConfig};
 pub use rescale::RescaleConfig;
-pub use residual::{Branch, Residual, ResidualConfig};
+pub use residual::{Residual, ResidualConfig};
+pub use resnest::{ResNeSt, ResNeStConfig};
 pub use response::ResponseConfig;
+pub use shortcut::ShortcutConfig;
 pub use subsampling::{CodesConfig, SubsamplingConfig, WiredConvConfig};
+pub use transition::{Transition, TransitionConfig};
 pub use view::ImageView;
 
 /// The block's own entry.

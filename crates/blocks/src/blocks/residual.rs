@@ -1,30 +1,12 @@
 //! The residual blocks of ResNets: two 3x3 convolutions, or a 1x1, a 3x3 and a 1x1.
 
-use mp_nn::{BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, ConvNorm, Mode, Params, Tensor, WeightInit};
+use mp_nn::{BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, ConvNorm, Mode, Module, Params, Tensor, WeightInit};
 use mp_routing::{ConvShape, Pass};
 
-use super::shortcut::Shortcut;
+use super::branch::{Branch, Strided};
+use super::shortcut::{Shortcut, ShortcutConfig};
 use super::{entry_of, window};
-use crate::{Before, Block, BlockConfig, Crossable, EntryShape, Error, Parted, Shape};
-
-/// What a residual block computes beside its shortcut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Branch {
-    /// Two 3x3 convolutions, the first with the stride.
-    Basic {
-        /// Channels of both.
-        channels: i64,
-    },
-    /// A 1x1 convolution, a 3x3 one with the stride, and a 1x1 one.
-    Bottleneck {
-        /// Channels of the 3x3 convolution.
-        width: i64,
-        /// Channels of the last convolution.
-        channels: i64,
-        /// Groups of the 3x3 convolution.
-        groups: i64,
-    },
-}
+use crate::{Before, Block, BlockConfig, Crossable, EntryShape, Error, Parted, Recalibration, Shape};
 
 /// A residual block.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,52 +15,46 @@ pub struct ResidualConfig {
     pub branch: Branch,
     /// Step by which height and width shrink.
     pub stride: i64,
+    /// Which convolution of a bottleneck has the stride.
+    pub strided: Strided,
+    /// What goes around the branch where the shape changes.
+    pub shortcut: ShortcutConfig,
+    /// What scales the branch before it is added.
+    pub recalibration: Option<Recalibration>,
+    /// Whether a ReLU stands before the recalibration too, as in timm's `legacy_seresnet18` and `legacy_seresnet34`.
+    pub rectified: bool,
 }
 
 impl ResidualConfig {
-    /// Channels of a bottleneck's output over those of its stage.
-    pub const EXPANSION: i64 = 4;
+    /// A block with the shortcut of torchvision, its stride in the 3x3 convolution, and without recalibration.
+    pub fn new(branch: Branch, stride: i64) -> Self {
+        ResidualConfig {
+            branch,
+            stride,
+            strided: Strided::default(),
+            shortcut: ShortcutConfig::default(),
+            recalibration: None,
+            rectified: false,
+        }
+    }
 
     /// The block of ResNet-18, ResNet-34 and the CIFAR ResNets.
     pub fn basic(channels: i64, stride: i64) -> Self {
-        ResidualConfig { branch: Branch::Basic { channels }, stride }
+        Self::new(Branch::Basic { channels }, stride)
     }
 
     /// The block of ResNet-50 and deeper ones: its output has four times the `width`.
     pub fn bottleneck(width: i64, stride: i64) -> Self {
-        let branch = Branch::Bottleneck { width, channels: width * Self::EXPANSION, groups: 1 };
-        ResidualConfig { branch, stride }
+        Self::new(Branch::bottleneck(width), stride)
     }
 
     /// The convolutions in order, without their norms.
     fn convolutions(&self, in_channels: i64) -> Vec<Conv2dConfig> {
-        let conv = |in_channels, out_channels, kernel: i64, stride| Conv2dConfig {
-            stride,
-            padding: kernel / 2,
-            bias: false,
-            init: WeightInit::KaimingNormalFanOut,
-            ..Conv2dConfig::new(in_channels, out_channels, kernel)
-        };
-        match self.branch {
-            Branch::Basic { channels } => {
-                vec![conv(in_channels, channels, 3, self.stride), conv(channels, channels, 3, 1)]
-            }
-            Branch::Bottleneck { width, channels, groups } => vec![
-                conv(in_channels, width, 1, 1),
-                Conv2dConfig { groups, ..conv(width, width, 3, self.stride) },
-                conv(width, channels, 1, 1),
-            ],
-        }
-    }
-
-    fn channels(&self) -> i64 {
-        match self.branch {
-            Branch::Basic { channels } | Branch::Bottleneck { channels, .. } => channels,
-        }
+        self.branch.convolutions(in_channels, self.stride, self.strided, WeightInit::KaimingNormalFanOut)
     }
 
     /// Takes `conv1` (unless predicted), `bn1`, `conv2`, ... and, where the shape changes, `downsample`: torchvision's
-    /// names.
+    /// names; then the recalibration's.
     fn assemble(&self, input: Shape, params: &Params, predicted: bool) -> Result<Residual, Error> {
         let in_channels = input.map("a residual block")?.0;
         let mut steps = Vec::new();
@@ -89,8 +65,12 @@ impl ResidualConfig {
                 norm: BatchNorm2dConfig::new(conv.out_channels).build(&(params / format!("bn{number}").as_str()))?,
             });
         }
-        let shortcut = Shortcut::build(params, in_channels, self.channels(), self.stride)?;
-        Ok(Residual { steps, shortcut })
+        let shortcut = self.shortcut.build(params, input, self.branch.channels(), self.stride)?;
+        let recalibration = match &self.recalibration {
+            None => None,
+            Some(recalibration) => Some(recalibration.build(self.output(input)?, params)?),
+        };
+        Ok(Residual { steps, shortcut, recalibration, rectified: self.rectified })
     }
 }
 
@@ -98,7 +78,7 @@ impl BlockConfig for ResidualConfig {
     fn output(&self, input: Shape) -> Result<Shape, Error> {
         let (_, height, width) = input.map("a residual block")?;
         let size = |size| window(size, 1, self.stride, 0);
-        Ok(Shape::Map { channels: self.channels(), height: size(height), width: size(width) })
+        Ok(Shape::Map { channels: self.branch.channels(), height: size(height), width: size(width) })
     }
 
     fn build(&self, input: Shape, params: &Params) -> Result<Box<dyn Block>, Error> {
@@ -133,11 +113,12 @@ impl EntryShape {
 /// `relu(F(X) + shortcut(X))`, `F` being two or three convolutions, each with its norm, and ReLUs between them:
 /// `[B, in, H, W]` to `[B, out, H / stride, W / stride]`.
 ///
-/// He et al., arXiv 1512.03385, figures 2 and 5; a bottleneck's stride is in its 3x3 convolution, as in torchvision.
-#[derive(Debug)]
+/// He et al., arXiv 1512.03385, figures 2 and 5. A recalibration scales `F(X)` before the addition.
 pub struct Residual {
     steps: Vec<Step>,
     shortcut: Shortcut,
+    recalibration: Option<Box<dyn Module>>,
+    rectified: bool,
 }
 
 /// A convolution, unless it is predicted, and its norm.
@@ -181,6 +162,13 @@ impl Residual {
         for step in middle {
             y = ConvNorm(entry_of(&step.conv), &step.norm).forward_relu(&y, mode);
         }
-        ConvNorm(entry_of(&last.conv), &last.norm).forward_add_relu(&y, &self.shortcut.forward(x, mode), mode)
+        let (last, around) = (ConvNorm(entry_of(&last.conv), &last.norm), self.shortcut.forward(x, mode));
+        match &self.recalibration {
+            None => last.forward_add_relu(&y, &around, mode),
+            Some(recalibration) => {
+                let y = if self.rectified { last.forward_relu(&y, mode) } else { last.forward(&y, mode) };
+                (recalibration.forward(&y, mode) + around).relu_()
+            }
+        }
     }
 }

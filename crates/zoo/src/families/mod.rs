@@ -3,8 +3,12 @@
 mod alexnet;
 mod base_cnn;
 mod cifar_resnet;
+mod densenet;
+mod ecaresnet;
+mod geresnet;
 mod googlenet;
 mod highway;
+mod hyper_wrn;
 mod inception;
 mod inception_resnet;
 mod inception_v3;
@@ -12,9 +16,14 @@ mod inception_v4;
 mod lenet;
 mod maxout;
 mod mcdnn;
+mod mfr_densenet;
 mod nin;
+mod preresnet;
 mod rectifier;
+mod resnest;
 mod resnet;
+mod resnext29;
+mod seresnet;
 mod vgg;
 mod wang_paths;
 
@@ -35,6 +44,15 @@ pub(crate) static TABLE: &[&[Family]] = &[
     inception_v3::FAMILIES,
     inception_v4::FAMILIES,
     inception_resnet::FAMILIES,
+    seresnet::FAMILIES,
+    ecaresnet::FAMILIES,
+    geresnet::FAMILIES,
+    preresnet::FAMILIES,
+    densenet::FAMILIES,
+    resnext29::FAMILIES,
+    resnest::FAMILIES,
+    mfr_densenet::FAMILIES,
+    hyper_wrn::FAMILIES,
     lenet::FAMILIES,
     nin::FAMILIES,
     maxout::FAMILIES,
