@@ -10,7 +10,7 @@ use mp_nn::load_tensors;
 use mp_train::checkpoint::{self, Checkpoint, Which};
 use mp_train::run::{self, Start};
 use mp_train::watch::{Event, Observer, read_rows};
-use mp_train::{Error, RunFolder};
+use mp_train::{Error, Recipe, RunFolder};
 
 /// Steps of an epoch: 320 images in batches of 32.
 const PER_EPOCH: u64 = 10;
@@ -29,7 +29,7 @@ fn teacher() -> (tempfile::TempDir, RunFolder) {
     trained(&["model.name=base_cnn_w4", "train.epochs=1"])
 }
 
-fn with_teacher(folder: &RunFolder, settings: &[&str]) -> mp_train::Recipe {
+fn with_teacher(folder: &RunFolder, settings: &[&str]) -> Recipe {
     let teacher = format!("procedure.teacher={}", folder.path().display());
     recipe(&[settings, &[&teacher]].concat())
 }
@@ -100,7 +100,7 @@ fn a_student_follows_its_teacher() {
 fn what_cannot_teach_is_refused_before_anything_is_written() {
     let (root, teacher) = teacher();
     let out = root.path().join("refused");
-    let refusal = |recipe: &mp_train::Recipe| {
+    let refusal = |recipe: &Recipe| {
         let message = train(recipe, &out).map(|_| ()).map_err(|error: Error| error.to_string()).unwrap_err();
         assert!(!out.exists(), "{message}");
         message
@@ -114,7 +114,8 @@ fn what_cannot_teach_is_refused_before_anything_is_written() {
     assert!(message.starts_with("procedure.teacher is"), "{message}");
     let message = refusal(&recipe(&["procedure.name=distillation", "procedure.teacher=nowhere"]));
     assert!(message.contains("nowhere"), "{message}");
-    let message = refusal(&recipe(&["procedure.name=distillation"]));
+    let unnamed = Recipe::resolve(Some("digits"), &["procedure.name=distillation".parse().unwrap()]);
+    let message = unnamed.unwrap_err().to_string();
     assert_eq!(message, "procedure.teacher is empty, expected the run folder of a trained network");
 }
 
