@@ -9,7 +9,7 @@ use mp_routing::{ConvShape, DenseShape, Pass};
 
 use crate::{Error, Shape};
 
-/// The settings of a block of one path. What it takes is told when it is built.
+/// The settings of a block of one path. The shape of its input is given when it is built.
 pub trait BlockConfig: Debug + Send + Sync {
     /// The shape that the block gives for the shape that it gets.
     ///
@@ -23,7 +23,7 @@ pub trait BlockConfig: Debug + Send + Sync {
     /// As [`BlockConfig::output`]; a setting out of range, or a taken name.
     fn build(&self, input: Shape, params: &Params) -> Result<Box<dyn Block>, Error>;
 
-    /// The block as one whose first layer a cross-prediction can stand for; `None` if it has no such layer.
+    /// The block as one whose first layer a cross-prediction can replace; `None` if it has no such layer.
     fn crossable(&self) -> Option<&dyn Crossable> {
         None
     }
@@ -32,7 +32,7 @@ pub trait BlockConfig: Debug + Send + Sync {
 /// A block whose first layer, the *entry*, can be left to a cross-prediction, which then does for all paths at once what
 /// the entries would do for each.
 pub trait Crossable {
-    /// The layer that a cross-prediction stands for.
+    /// The layer that a cross-prediction replaces.
     ///
     /// # Errors
     /// As [`BlockConfig::output`].
@@ -70,7 +70,7 @@ pub trait Block: Send {
 
 /// A block taken apart: what comes before its entry, the entry, and what comes after it.
 pub trait Parted {
-    /// What the entry reads, and what goes around it. Most blocks begin with their entry, which reads the input.
+    /// What the entry reads, and what bypasses it. Most blocks begin with their entry, which reads the input.
     fn before(&self, x: &Tensor, pass: &mut Pass) -> Before {
         let _ = pass;
         Before { entry: x.shallow_clone(), around: None }
@@ -93,7 +93,7 @@ pub trait Parted {
 pub struct Before {
     /// What the entry reads.
     pub entry: Tensor,
-    /// What goes around the entry, such as a shortcut's input.
+    /// What bypasses the entry, such as a shortcut's input.
     pub around: Option<Tensor>,
 }
 

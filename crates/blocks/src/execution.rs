@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 
 /// How the entry convolutions of a layer's P paths are computed. All ways give the same numbers up to rounding; which is the
-/// quickest depends on the shape, the number format and the machine.
+/// fastest depends on the shape, the number format and the machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Execution {

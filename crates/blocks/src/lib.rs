@@ -1,8 +1,8 @@
 //! Convolutional, residual and dense blocks, alone and in parallel paths that are routed into each other.
 //!
-//! The principal types are [`BlockConfig`] and [`Block`], the interface of ours and of a user's own blocks, and [`Paths`], a
-//! layer of P such blocks with a [`CrossingConfig`] between it and the layer before. How one tensor becomes P and P become
-//! one again are `Split` and `Merge` of `mp-routing`.
+//! The principal types are [`BlockConfig`] and [`Block`], the interface of our blocks and of a user's own, and [`Paths`], a
+//! layer of P such blocks with a [`CrossingConfig`] between it and the layer before. `Split` and `Merge` of `mp-routing` make
+//! P tensors of one and one of P.
 //!
 //! ```
 //! use mp_blocks::{CrossingConfig, PathsConfig, ResidualConfig, Shape};

@@ -11,7 +11,7 @@ use crate::{Block, EntryShape, Error, Execution, Parted, Shape, SharedBlock};
 /// What flows between the paths before a layer.
 #[derive(Clone, Debug, Default)]
 pub enum CrossingConfig {
-    /// Nothing: every path goes on by itself.
+    /// Nothing: every path continues on its own.
     #[default]
     None,
     /// A cross-connection: each path's block acts on a mix of all paths.
@@ -34,7 +34,7 @@ pub struct PathsConfig {
 }
 
 impl PathsConfig {
-    /// Paths without a crossing, each computed by itself.
+    /// Paths without a crossing, each computed separately.
     pub fn new(block: impl Into<SharedBlock>, paths: usize) -> Self {
         PathsConfig { block: block.into(), paths, crossing: CrossingConfig::None, execution: Execution::Separate }
     }

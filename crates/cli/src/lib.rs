@@ -1,6 +1,6 @@
 //! The command line of `mp-train`: trains, evaluates, applies and times multi-path networks.
 //!
-//! The binary is [`main`] and nothing else, so that a program of one's own can be the same command line:
+//! The binary is [`main`] and nothing else, so that your own program can be the same command line:
 //!
 //! ```no_run
 //! fn main() -> std::process::ExitCode {

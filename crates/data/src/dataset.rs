@@ -1,4 +1,4 @@
-//! What a data set is, and the one that lies in memory.
+//! What a data set is, and one whose images are in memory.
 
 use std::ops::Range;
 
@@ -55,7 +55,7 @@ pub trait Dataset: Send + Sync {
         std::iter::once(0..self.len()).collect()
     }
 
-    /// What tells this set from another one: 32 hexadecimal digits, which change when a class is renamed, a label is another,
+    /// What identifies this set: 32 hexadecimal digits, which change when a class is renamed, a label is another,
     /// an image is added or removed, or replaced by one of another size; not when the files move to another folder. Quick,
     /// because it looks at names and sizes where images lie in files of their own: one that is replaced by another of exactly as
     /// many bytes is not noticed. By default, and for images that lie in memory, it is a digest of everything.
@@ -102,7 +102,7 @@ pub trait Dataset: Send + Sync {
     }
 }
 
-/// A data set that lies in memory.
+/// A data set whose images are in memory.
 #[derive(Clone)]
 pub struct Images {
     name: String,

@@ -1,4 +1,4 @@
-//! What tells two data sets apart without reading every byte of them: a digest of what identifies the images.
+//! A digest of what identifies the images of a data set, without reading every byte of them.
 
 use sha2::{Digest, Sha256};
 

@@ -48,7 +48,7 @@ pub struct Report {
     pub ignored: Ignored,
 }
 
-/// The least, the middle and the greatest of some sizes.
+/// The minimum, median and maximum of some sizes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Spread {
     /// The least.

@@ -1,8 +1,8 @@
 //! Labelled images as plain arrays: data sets, augmentation and a loader that works ahead.
 //!
-//! - A [`Dataset`] is labelled images, addressed by position. [`open`] reads one by its name (`digits`,
-//!   `fashion-mnist`, `mnist`, `cifar10`, `cifar100`) or by the path of its folder and gives its [`Splits`].
-//!   [`fetch`] downloads a known one, [`inspect`] tells what is in it.
+//! - A [`Dataset`] is labelled images, addressed by position. [`open`] reads one by its name, such as `digits` or
+//!   `cifar10` ([`Manifest::all`] has them all), or by the path of its folder or file, and gives its [`Splits`].
+//!   [`fetch`] downloads a known one, [`inspect`] says what is in it.
 //! - A [`Pipeline`] makes [`Transform`]s to one image and normalises it: a pure function of seed, epoch and position.
 //! - A [`Loader`] serves a data set epoch by epoch as [`Batch`]es, prepared on threads of its own.
 //!

@@ -75,7 +75,7 @@ impl<T> Parts<T> {
     }
 }
 
-/// A name that speaks of one split.
+/// A name that means one split.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Spoken {
     pub(crate) split: Split,
@@ -140,7 +140,7 @@ const NEUTRAL: [&str; 42] = [
     "labeled",
 ];
 
-/// Which split a name speaks of, in any case and with the usual words around it; `None` where it speaks of none, or of two.
+/// Which split a name means, in upper or lower case and with the usual words around it; `None` if it means none, or two.
 pub(crate) fn spoken(name: &str) -> Option<Spoken> {
     let mut split = None;
     let mut rest = Vec::new();

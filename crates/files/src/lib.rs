@@ -5,6 +5,18 @@
 //! its place, and [`remove_leftovers`] clears a folder of them.
 //!
 //! What is read as a file is [`open`]ed as one: a pipe or a device in its place is refused at once.
+//!
+//! ```
+//! use mp_files::{Existing, write};
+//!
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("notes.txt");
+//! write(&path, b"one", Existing::Keep)?;
+//! assert!(write(&path, b"two", Existing::Keep).is_err()); // it is there already
+//! write(&path, b"two", Existing::Replace)?;
+//! assert_eq!(std::fs::read(&path)?, b"two");
+//! # Ok::<(), std::io::Error>(())
+//! ```
 
 mod draft;
 mod leftovers;

@@ -1,4 +1,4 @@
-//! What a convolution is here, and one with a quicker gradient of its weights.
+//! The settings of a convolution, and one with a faster gradient of its weights.
 
 use std::ffi::c_char;
 use std::ptr::null;

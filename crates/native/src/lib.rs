@@ -1,9 +1,9 @@
-//! What `tch` does not bind, in C++ beside libtorch, behind a safe face.
+//! What `tch` does not bind, in C++ beside libtorch, behind safe functions.
 //!
 //! The principal items are [`Autocast`], bfloat16 on the CPU for as long as the guard lives, [`mix`] and [`route`], the
 //! mixing of parallel paths and the gates that decide it in one pass over memory, [`gate_inputs`] for wide
-//! convolutions, [`conv`], a convolution with a quicker gradient of its weights, [`batch_norm`], which takes the
-//! addition and the ReLU after it along, [`conv_norm`], which for inference folds it into the convolution, and
+//! convolutions, [`conv`], a convolution with a faster gradient of its weights, [`batch_norm`], which includes the
+//! addition and the ReLU that follow it, [`conv_norm`], which for inference folds it into the convolution, and
 //! [`ParameterList`], the steps of optimisers over all parameters at once.
 //! [`Profiler`] shows where the time goes, and [`ShortWaits`] suits a machine that others use too.
 #![allow(unsafe_code, reason = "this crate is the border to C++; every block says why it is sound")]

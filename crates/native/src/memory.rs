@@ -8,7 +8,7 @@ unsafe extern "C" {
 /// allocators are left as they are).
 ///
 /// A training step frees and takes the same maps again and again, some megabytes each. glibc gives such blocks back to the
-/// system and gets them anew, page by page: a quarter of a `resnet20` step in bfloat16. The price is that a process stays
+/// system and gets new ones, page by page: a quarter of a `resnet20` step in bfloat16. The price is that a process stays
 /// as large as it once was. A program calls this first thing; a library should leave the choice to it.
 pub fn keep_freed_memory() -> bool {
     // SAFETY: sets parameters of the allocator, which may be done at any time; no pointers are involved.

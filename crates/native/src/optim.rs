@@ -75,8 +75,8 @@ pub struct AdamWRule {
 
 /// Parameters that are moved together, each with what its optimiser remembers about it.
 ///
-/// A pass takes the parameters that are float32 or float64 on the CPU, without gaps in memory, and whose gradient and memory
-/// lie as they do; one without a gradient is passed over. All others are named to the caller, who moves them by other means.
+/// A pass takes the parameters that are float32 or float64 on the CPU, without gaps in memory, if their gradient and memory
+/// have the same layout; one without a gradient is skipped. All others are reported to the caller, who moves them by other means.
 ///
 /// A pass allocates nothing that grows with the parameters, from the second one on. Every operation rounds as IEEE 754 says, without fused multiply-adds, and sums
 /// are taken in one order: the bits are the same on every CPU and for any number of threads.

@@ -15,7 +15,7 @@ unsafe extern "C" {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpTime {
     /// As libtorch names it: `aten::mkldnn_convolution`; a step of the backward pass has the name of its node, such as
-    /// `MixBackward`, and what it calls is listed by itself.
+    /// `MixBackward`, and what it calls is listed separately.
     pub name: String,
     /// How often it was called.
     pub calls: u64,

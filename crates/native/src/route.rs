@@ -29,7 +29,7 @@ pub enum GateNormalisation {
     Targets,
     /// Softmax over the sources of each target.
     Sources,
-    /// Each weight by itself, between 0 and 1.
+    /// Each weight independently, between 0 and 1.
     Sigmoid,
 }
 

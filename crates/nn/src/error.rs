@@ -10,7 +10,7 @@ pub enum Error {
     /// Two parameters were given one name; tch would silently rename the second.
     #[error("the parameter name `{0}` is taken: every parameter of a store needs its own name")]
     DuplicateName(String),
-    /// A name that could not be told apart in a weight file.
+    /// A name that would be ambiguous in a weight file.
     #[error("`{0}` is no parameter name: expected one non-empty part without dots or spaces")]
     BadName(String),
     /// A value of a config is outside its range.
@@ -42,7 +42,7 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
-    /// A file of another kind, as people take for weights.
+    /// A file of another kind that is often mistaken for weights.
     #[error("{path} is {what}, expected a safetensors file: {advice}")]
     Foreign {
         /// The file.

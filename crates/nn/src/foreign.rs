@@ -1,4 +1,4 @@
-//! Files that people take for weights and that are something else, known by their first bytes.
+//! Files that are mistaken for weights, recognised by their first bytes.
 
 /// What a file is that is no safetensors file, and what its owner can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 //!
 //! The principal types are [`Store`], which owns a model's parameters in the order of their creation, [`Params`], the
 //! path by which a constructor names and takes its own, and [`Module`], a layer of one tensor in and one out.
-//! [`read_state_dict`] reads weights that others have written, PyTorch's own files among them, and a [`Renaming`] brings
-//! them under a model's names.
+//! [`read_state_dict`] reads weights that other programs have written, including PyTorch's own files, and a [`Renaming`]
+//! gives them a model's names.
 //!
 //! ```
 //! use mp_nn::{Conv2dConfig, Device, Kind, Mode, Module, Store, Tensor};

@@ -73,7 +73,7 @@ impl Renaming {
     /// bind an expression to the beginning and the end.
     ///
     /// # Errors
-    /// [`Error::Config`] for what is no regular expression, or a `to` that speaks of a group that there is not.
+    /// [`Error::Config`] if it is not a regular expression, or if `to` names a group that does not exist.
     pub fn pattern(self, from: &str, to: &str) -> Result<Self, Error> {
         let regex = expression(from)?;
         for part in parts(to) {

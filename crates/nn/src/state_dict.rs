@@ -24,11 +24,11 @@ pub struct StateDict {
     pub others: Vec<String>,
 }
 
-/// Reads the tensors of a safetensors file or one of PyTorch's (`.pth`, `.pt`, `.th`), be it a zip archive or of the form that
-/// came before version 1.6.
+/// Reads the tensors of a safetensors file or one of PyTorch's (`.pth`, `.pt`, `.th`), whether a zip archive or in the format
+/// before version 1.6.
 ///
 /// Nothing in a file is executed: a pickle that names any function or class beyond those of plain tensors is refused. Tensors
-/// may lie in a dictionary under `state_dict`, `model`, `net` or `model_state_dict`; what stands beside it is named in
+/// may lie in a dictionary under `state_dict`, `model`, `net` or `model_state_dict`; what is beside it is named in
 /// [`StateDict::others`]. A prefix `module.` or `_orig_mod.` that all names share is taken away. Memory: the file, its tensors
 /// of at most four times its size, and at most some 64 MB for its pickle.
 ///

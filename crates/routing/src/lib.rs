@@ -1,9 +1,10 @@
 //! Data-dependent routing between the parallel paths of a network: at every depth, each input decides how much of each
-//! path's features flows into each path of the next layer. No layers of features: those are built on top of this.
+//! path's features flows into each path of the next layer. Layers of features are built on top of this crate.
 //!
 //! The principal types are [`CrossConnection`] and [`CrossPrediction`], which route S source tensors into T target
 //! tensors, and [`Trace`], which holds the weights that they chose. Their weights come from a [`Router`]: the [`Gate`], one
-//! of its controls (learned, uniform, identity; see [`MixerConfig`]), or one of your own. [`losses`] and [`statistics`] are functions of a trace.
+//! of its controls (learned, uniform, identity; see [`MixerConfig`]), or your own. [`losses`] and [`statistics`] are functions of
+//! a trace.
 //!
 //! ```
 //! use mp_nn::{Device, Kind, Store, Tensor};

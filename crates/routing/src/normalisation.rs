@@ -12,7 +12,7 @@ pub enum Normalisation {
     Targets,
     /// Softmax over the sources: each target is a mean of the sources, `sum_i g_ij = 1`.
     Sources,
-    /// Each weight by itself, between 0 and 1.
+    /// Each weight independently, between 0 and 1.
     Sigmoid,
 }
 
@@ -37,7 +37,7 @@ impl Normalisation {
     }
 }
 
-/// The tensor in float32 where it is of half precision, else as it is.
+/// The tensor in float32 if it has half precision, otherwise unchanged.
 pub(crate) fn at_least_float(x: &Tensor) -> Tensor {
     match x.kind() {
         Kind::Half | Kind::BFloat16 => x.to_kind(Kind::Float),

@@ -30,7 +30,7 @@ pub struct LayerStatistics {
     /// Mean of each sample's entropy: how undecided the gate is about a sample.
     #[serde(with = "figure")]
     pub mean_entropy: f64,
-    /// `entropy_of_mean - mean_entropy`: what the route tells about the input. 0 means that the gates ignore the input,
+    /// `entropy_of_mean - mean_entropy`: how much the route says about the input. 0 means that the gates ignore the input,
     /// however balanced they look.
     #[serde(with = "figure")]
     pub mutual_information: f64,

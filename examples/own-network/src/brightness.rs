@@ -1,4 +1,4 @@
-//! Weights between paths of one's own: a source gives the more to the other paths, the brighter its features are.
+//! A user's own weights between paths: the brighter the features of a source are, the more it gives to the other paths.
 
 use mp_blocks::CrossingConfig;
 use mp_nn::{Init, Params, Role, Tensor};

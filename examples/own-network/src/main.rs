@@ -1,4 +1,4 @@
-//! A block, weights between paths and a family of networks of one's own, with the whole command line of `mp-train`:
+//! A program with its own block, its own weights between paths and its own family, and the whole command line of `mp-train`:
 //!
 //! ```text
 //! cargo run --release -p own-network -- models tiny_separable

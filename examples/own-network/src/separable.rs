@@ -1,4 +1,4 @@
-//! A block of one's own: a depthwise and a 1x1 convolution, each with its norm and a ReLU.
+//! A user's own block: a depthwise and a 1x1 convolution, each with its norm and a ReLU.
 
 use mp_blocks::{Block, BlockConfig, Error, Shape};
 use mp_nn::{BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, ConvNorm, Params, Tensor};

@@ -1,4 +1,4 @@
-//! What lies in a folder: links followed, what systems leave behind left out, and whatever else is no picture counted.
+//! What is in a folder: links are followed, files that systems leave behind are ignored, and all that are not pictures counted.
 
 use std::ffi::OsString;
 use std::fs::{self, DirEntry};

@@ -44,7 +44,7 @@ const SPLIT: [&str; 6] = ["split", "subset", "set", "data set", "dataset", "part
 /// The most bytes of a line that is believed to be the names of columns.
 const LONGEST_HEADER: u64 = 1 << 20;
 
-/// What the first line of a table tells.
+/// What the first line of a table says.
 pub(crate) enum Table {
     List(List),
     /// It is no list of pictures, for this reason. One that names files at least was meant to be one.
@@ -125,7 +125,7 @@ impl List {
         Ok(Table::List(Self { path: path.to_owned(), delimiter, columns, file, label, split }))
     }
 
-    /// The split that the table's name speaks of.
+    /// The split that the table's name means.
     pub(crate) fn split(&self) -> Option<Split> {
         spoken(&self.path.file_stem()?.to_string_lossy()).map(|Spoken { split, .. }| split)
     }

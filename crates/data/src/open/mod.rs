@@ -60,7 +60,7 @@ impl Splits {
     }
 }
 
-/// Opens a data set by its name, or by the path of its folder or file; what it is, its files' names and first bytes tell.
+/// Opens a data set by its name, or by the path of its folder or file; names and first bytes of its files say what it is.
 ///
 /// A known name ([`Manifest::all`]) is looked for in `cache_dir/NAME`, where [`fetch`](crate::fetch()) puts it, and where a
 /// system package would; a folder of the same name is opened as `./NAME`. The files may also lie in the folder's only

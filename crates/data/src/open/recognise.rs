@@ -1,4 +1,4 @@
-//! Which data set a folder holds, told from names.
+//! Which data set a folder holds, recognised by names.
 
 use std::ffi::OsString;
 use std::io::Read;
@@ -77,7 +77,7 @@ struct Nearly {
 
 /// More folders than this are classes; they are not looked into for data sets.
 const MOST_FOLDERS: usize = 16;
-/// How many folders that are alone in theirs are gone down into.
+/// How many levels of single folders are opened.
 const DEPTH: usize = 6;
 
 impl Found {

@@ -1,4 +1,4 @@
-//! Folders for the splits of a data set, told by their names, and what such a folder holds.
+//! Folders for the splits of a data set, recognised by their names, and what such a folder holds.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

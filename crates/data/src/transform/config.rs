@@ -12,7 +12,7 @@ use super::{
 /// Which random changes are made to a training image, in the order of the keys. The default is none at all.
 ///
 /// The usual recipe for CIFAR is to pad 4 and to flip. [`transforms`](Self::transforms) gives them as the list that a
-/// [`Pipeline`](crate::Pipeline) takes; whoever wants another order writes such a list.
+/// [`Pipeline`](crate::Pipeline) takes; for another order, write such a list.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AugmentConfig {

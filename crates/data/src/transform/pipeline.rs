@@ -10,7 +10,7 @@ use crate::{Error, ImageShape, ImageView};
 /// Takes images of any size, changes and normalises them, and gives values of one shape.
 ///
 /// What happens to an image is a pure function of its pixels, the settings, the seed, the epoch and the image's position.
-/// Every change draws numbers of its own: switching one on or off leaves the others as they were.
+/// Every change has its own random numbers: turning one on or off does not alter the others.
 #[derive(Debug, Clone)]
 pub struct Pipeline {
     channels: usize,

@@ -40,7 +40,7 @@ impl<'a> Archive<'a> {
         }
     }
 
-    /// The pickle that speaks of the tensors.
+    /// The pickle that describes the tensors.
     pub(super) fn pickle(&self) -> Result<&'a [u8], Fault> {
         self.member("data.pkl")
     }

@@ -62,7 +62,7 @@ pub(super) fn read(root: Item<'_, '_>, rebuilder: &mut Rebuilder<'_>) -> Result<
     Ok(contents)
 }
 
-/// Names and handles take far more memory than the pickle that speaks of them.
+/// Names and handles take far more memory than the pickle that describes them.
 fn check_count(entries: usize) -> Result<(), Fault> {
     match entries <= MOST_ENTRIES {
         true => Ok(()),

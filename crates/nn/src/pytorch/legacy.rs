@@ -22,7 +22,7 @@ impl Storages for Plain<'_> {
     }
 }
 
-/// The pickle that speaks of the tensors, and the storages.
+/// The pickle that describes the tensors, and the storages.
 pub(super) fn open(bytes: &[u8]) -> Result<(Pickle<'_>, Plain<'_>), Fault> {
     let next = |bytes| Pickle::parse_first(bytes, is_known).map_err(|error| fault(&error));
     let (magic, rest) = next(bytes)?;

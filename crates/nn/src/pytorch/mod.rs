@@ -1,6 +1,6 @@
 //! PyTorch's own files (`.pth`, `.pt`, `.th`), of which only the tensors are read: nothing is ever executed.
 //!
-//! Such a file is a Python pickle that speaks of tensors, and the storages in which their numbers lie: in a zip archive since
+//! Such a file is a Python pickle that describes tensors, and the storages that hold their numbers: in a zip archive since
 //! PyTorch 1.6, one after the other before it. Memory is bounded by the file's size: beside the file itself, its tensors
 //! together take at most [`MOST_COPIES`] times as much, since several may share one storage, and the pickle's values at most
 //! some 64 MB.

@@ -1,4 +1,4 @@
-//! Tensors as a pickle speaks of them: views of storages, with an offset, a shape and strides.
+//! Tensors as a pickle describes them: views of storages, with an offset, a shape and strides.
 
 use mp_pickle::{Item, Name, Object};
 use tch::{Kind, Tensor};
@@ -27,7 +27,7 @@ impl<'s> Rebuilder<'s> {
         Self { storages, left: most_bytes }
     }
 
-    /// The tensor that an item stands for, in row-major order; none if it is no tensor.
+    /// The tensor that an item describes, in row-major order; none if it is not a tensor.
     pub(super) fn tensor(&mut self, name: &str, item: Item<'_, '_>) -> Result<Option<Tensor>, Fault> {
         let Some(object) = item.object().filter(|object| is_rebuilding(object.name())) else { return Ok(None) };
         let object = match object.name().name {

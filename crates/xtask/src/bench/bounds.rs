@@ -72,7 +72,7 @@ pub(super) fn rows(runs: &Runs) -> Option<Vec<Row>> {
         ("routed before every block / unrouted paths", BLOCKS, unrouted, [AtMost(1.08); 2]),
         ("routed at stage starts / three times as wide", stages, wide, [AtMost(0.45), AtMost(0.50)]),
         ("cross-prediction at stage starts / three times as wide", "resnet20_x3_cp", wide, [Unbound, AtMost(0.75)]),
-        ("routed at stage starts / as wide as has its parameters", stages, "resnet20_w28", [Unbound; 2]),
+        ("routed at stage starts / widened to its parameter count", stages, "resnet20_w28", [Unbound; 2]),
     ];
     let mut rows = Vec::new();
     let mut add = |what: &str, precision, values, bound| {
