@@ -90,7 +90,10 @@ fn inceptions() {
 #[test]
 fn first_networks() {
     let digits = InputSize { channels: 1, size: 28, classes: 10 };
-    check(digits, &[("lenet5", 61_706, 416_520), ("lenet5_1998", 60_000, 326_520), ("rectifier_mlp", 2_797_010, 2_794_000)]);
+    check(
+        digits,
+        &[("lenet5", 61_706, 416_520), ("lenet5_1998", 60_000, 326_520), ("rectifier_mlp", 2_797_010, 2_794_000)],
+    );
     check(InputSize { size: 29, ..digits }, &[("mcdnn_mnist", 76_040, 1_891_820)]);
     check(InputSize { channels: 3, size: 48, classes: 43 }, &[("mcdnn_gtsrb", 1_543_443, 125_978_700)]);
     let small = [

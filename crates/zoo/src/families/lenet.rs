@@ -17,9 +17,7 @@
 //! pattern in place of drawn characters), the start of S2 and S4 (the mean of their window) and of C3 (the bound for its mean
 //! number of inputs), and what another width than 6 means: maps are wired as those at the same share of the way.
 
-use mp_blocks::{
-    CodesConfig, PlainConvConfig, PlainDenseConfig, Pooling, SubsamplingConfig, WiredConvConfig,
-};
+use mp_blocks::{CodesConfig, PlainConvConfig, PlainDenseConfig, Pooling, SubsamplingConfig, WiredConvConfig};
 use mp_nn::{Activation, BiasInit, WeightInit};
 
 use super::{CIFAR, FASHION_MNIST};
