@@ -8,6 +8,7 @@
 //! Files of format 1, which have neither, are still read.
 
 mod best;
+mod former;
 mod position;
 mod timing;
 mod which;
@@ -20,6 +21,7 @@ use mp_nn::{Store, TensorFile, load_tensors, save_tensors};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
+use self::former::present_name;
 use crate::evaluate::Confusion;
 use crate::images::{Identity, Origin};
 use crate::{Error, Recipe};
@@ -137,7 +139,8 @@ impl Checkpoint {
     /// As [`Checkpoint::load`].
     pub fn of_file(path: &Path, file: TensorFile) -> Result<Self, Error> {
         let TensorFile { tensors, metadata, checked } = file;
-        let (state, weights) = tensors.into_iter().partition(|(name, _)| name.contains('/'));
+        let (state, weights): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            tensors.into_iter().partition(|(name, _)| name.contains('/'));
         let text = metadata.get(HEADER).ok_or_else(|| Error::Corrupt {
             path: path.to_owned(),
             message: "holds weights alone, no checkpoint: expected a file that `mp-train train` wrote".to_owned(),
@@ -151,7 +154,8 @@ impl Checkpoint {
             let message = "its checksum is missing: another program has written it, expected it as mp-train left it";
             return Err(Error::Corrupt { path: path.to_owned(), message: message.to_owned() });
         }
-        let header = serde_json::from_str(text).map_err(|error| Error::corrupt(path, &error))?;
+        let mut header: Header = serde_json::from_str(text).map_err(|error| Error::corrupt(path, &error))?;
+        header.identity.model = present_name(&header.identity.model, weights.keys());
         Ok(Self { header, path: path.to_owned(), weights, state })
     }
 
