@@ -29,8 +29,10 @@ pub enum Make {
     /// it without more ado (`_xP`, `_xP_cc`, ...).
     Chain(fn(&Size, &Interface) -> Result<Plan, Error>),
     /// By code of its own. Only ensembles (`_eP`) are made of it.
-    Whole(fn(&Size, &Interface, &Params) -> Result<Box<dyn Network>, Error>),
+    Whole(fn(&Size, &Interface, &Params) -> Built),
 }
+
+type Built = Result<Box<dyn Network>, Error>;
 
 static REGISTERED: RwLock<Vec<&'static Family>> = RwLock::new(Vec::new());
 
