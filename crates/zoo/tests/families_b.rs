@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::check_network;
+use common::{check_network, check_network_but};
 use mp_zoo::InputSize;
 
 /// One test a network: the narrow form, the size of its images.
@@ -36,18 +36,16 @@ networks! {
     seresnet101: "seresnet101_w4" 32
     seresnet152: "seresnet152_w4" 32
     seresnext50_32x4d: "seresnext50_32x4d_w4" 32
-    legacy_seresnet18: "legacy_seresnet18_w16" 33
-    legacy_seresnet34: "legacy_seresnet34_w16" 33
     legacy_seresnet50: "legacy_seresnet50_w8" 33
     legacy_seresnet101: "legacy_seresnet101_w8" 33
     legacy_seresnet152: "legacy_seresnet152_w8" 33
     legacy_seresnext50_32x4d: "legacy_seresnext50_32x4d_w8" 33
-    legacy_senet154: "legacy_senet154_w1" 32
+    legacy_senet154: "legacy_senet154_w4" 32
     seresnet20: "seresnet20_w32" 8
     seresnet32: "seresnet32_w32" 8
     seresnet44: "seresnet44_w32" 8
     seresnet56: "seresnet56_w32" 8
-    seresnet110: "seresnet110_w32" 8
+    seresnet110: "seresnet110_w16" 8
     seresnet164: "seresnet164_w8" 8
 
     ecaresnet18: "ecaresnet18_w4" 32
@@ -76,23 +74,18 @@ networks! {
     geresnet56_thetaminus: "geresnet56_thetaminus_w4" 8
     geresnet56_theta: "geresnet56_theta_w4" 8
     geresnet56_theta8: "geresnet56_theta8_w4" 8
-    geresnet56_thetaplus: "geresnet56_thetaplus_w16" 8
     geresnet110_thetaminus: "geresnet110_thetaminus_w4" 8
     geresnet110_theta: "geresnet110_theta_w4" 8
     geresnet110_theta8: "geresnet110_theta8_w4" 8
-    geresnet110_thetaplus: "geresnet110_thetaplus_w16" 8
     geresnet164_thetaminus: "geresnet164_thetaminus_w2" 8
     geresnet164_theta: "geresnet164_theta_w2" 8
     geresnet164_theta8: "geresnet164_theta8_w2" 8
-    geresnet164_thetaplus: "geresnet164_thetaplus_w4" 8
 
     preresnet20: "preresnet20_w4" 16
     preresnet56: "preresnet56_w4" 8
     preresnet110: "preresnet110_w2" 8
     preresnet164: "preresnet164_w2" 8
     preresnet1001: "preresnet1001_w1" 4
-    sepreresnet110: "sepreresnet110_w32" 8
-    sepreresnet164: "sepreresnet164_w8" 8
     wrn16: "wrn16_1" 16
     wrn22: "wrn22_1" 16
     wrn28: "wrn28_2" 8
@@ -113,7 +106,6 @@ networks! {
     densenetbc100: "densenetbc100_k2" 8
     densenetbc190: "densenetbc190_k1" 8
     densenetbc250: "densenetbc250_k1" 8
-    cfr_densenetbc100: "cfr_densenetbc100_k16" 8
     mfr_densenet40: "mfr_densenet40_k8" 16
     mfr_densenet100: "mfr_densenet100_k4" 8
 
@@ -140,4 +132,27 @@ networks! {
 
     hyper_wrn28: "hyper_wrn28_1" 8
     hyper_wrn40: "hyper_wrn40_1" 8
+}
+
+/// The same for networks with small hidden layers over means of one sign, and the names of the parameters before them.
+macro_rules! networks_that_idle {
+    ($($test:ident: $name:literal $size:literal $idle:literal)*) => {
+        $(
+            #[test]
+            fn $test() {
+                check_network_but($name, InputSize { channels: 3, size: $size, classes: 10 }, Some($idle));
+            }
+        )*
+    };
+}
+
+networks_that_idle! {
+    legacy_seresnet18: "legacy_seresnet18_w8" 33 "se_module"
+    legacy_seresnet34: "legacy_seresnet34_w8" 33 "se_module"
+    sepreresnet110: "sepreresnet110_w4" 8 ".se."
+    sepreresnet164: "sepreresnet164_w4" 8 ".se."
+    cfr_densenetbc100: "cfr_densenetbc100_k4" 8 ".se."
+    geresnet56_thetaplus: "geresnet56_thetaplus_w4" 8 ".ge."
+    geresnet110_thetaplus: "geresnet110_thetaplus_w4" 8 ".ge."
+    geresnet164_thetaplus: "geresnet164_thetaplus_w2" 8 ".ge."
 }

@@ -67,18 +67,12 @@ impl Module for SplitAttention {
         let splits = ConvNorm(&self.conv, &self.bn0).forward_relu(x, mode);
         // The convolution's channels are the chunks one after another.
         let chunks: Vec<Tensor> = splits.chunk(self.radix, 1);
-        let mut sum = chunks[0].shallow_clone();
-        for chunk in &chunks[1..] {
-            sum = sum + chunk;
-        }
+        let sum = chunks[1..].iter().fold(chunks[0].shallow_clone(), |sum, chunk| sum + chunk);
         let mean = sum.mean_dim([2_i64, 3].as_slice(), true, None);
         let attention = self.fc2.forward(&ConvNorm(&self.fc1, &self.bn1).forward_relu(&mean, mode), mode);
         let weights = self.softmax(&attention).chunk(self.radix, 1);
-        let mut y = &chunks[0] * &weights[0];
-        for (chunk, weight) in chunks.iter().zip(&weights).skip(1) {
-            y = y + chunk * weight;
-        }
-        y
+        let weighted = chunks.iter().zip(&weights);
+        weighted.skip(1).fold(&chunks[0] * &weights[0], |y, (chunk, weight)| y.addcmul(chunk, weight))
     }
 }
 

@@ -51,19 +51,27 @@ pub(super) fn residual(
 ) -> Result<Plan, Error> {
     let mut plan = Plan::new(interface);
     plan.push("stem", ConvBlockConfig::new(size.value))?.named("");
-    let (of_depth, branch) = depth_stages(size)?;
-    stages(&mut plan, &of_depth, &[], |place| set(place, ResidualConfig::new(branch(place.width), place.stride)))?;
+    let branch = depth_branch(size)?;
+    stages(&mut plan, &depth_stages(size)?, &[], |place| {
+        set(place, ResidualConfig::new(branch(place.width), place.stride))
+    })?;
     Ok(plan)
 }
 
-/// The three stages and the branch of the depth in the family's name: 164 and 1001 layers are of bottlenecks.
-pub(super) fn depth_stages(size: &Size) -> Result<([Stage; 3], fn(i64) -> Branch), Error> {
+/// The three stages of the depth in the family's name.
+pub(super) fn depth_stages(size: &Size) -> Result<[Stage; 3], Error> {
     let depth = size.depth()?;
-    let bottlenecks = matches!(depth, 164 | 1001);
-    let blocks = (depth - 2) / if bottlenecks { 9 } else { 6 };
-    let branch: fn(i64) -> Branch =
-        if bottlenecks { Branch::bottleneck } else { |channels| Branch::Basic { channels } };
-    Ok((cifar_stages(size, blocks), branch))
+    Ok(cifar_stages(size, (depth - 2) / if has_bottlenecks(depth) { 9 } else { 6 }))
+}
+
+/// The branch of a width, for the depth in the family's name.
+pub(super) fn depth_branch(size: &Size) -> Result<impl Fn(i64) -> Branch + use<>, Error> {
+    let depth = size.depth()?;
+    Ok(move |width| if has_bottlenecks(depth) { Branch::bottleneck(width) } else { Branch::Basic { channels: width } })
+}
+
+fn has_bottlenecks(depth: i64) -> bool {
+    matches!(depth, 164 | 1001)
 }
 
 /// Three stages, each twice as wide as the one before.

@@ -15,7 +15,7 @@
 use mp_blocks::{BareConvConfig, Branch, MaxPoolConfig, NormReluConfig, PreActivationConfig, SharedBlock};
 use mp_nn::{MaxPool2d, WeightInit};
 
-use super::cifar_resnet::depth_stages;
+use super::cifar_resnet::{depth_branch, depth_stages};
 use super::resnet::{Place, Stage, branch_of, imagenet_stages};
 use super::seresnet::squeeze;
 use super::{CIFAR, IMAGENET};
@@ -80,8 +80,8 @@ fn cifar_network(
 ) -> Result<Plan, Error> {
     let mut plan = Plan::new(interface);
     plan.push("stem", BareConvConfig::new(size.value))?.named("stem");
-    let (of_depth, branch) = depth_stages(size)?;
-    stages(&mut plan, &of_depth, |place| set(PreActivationConfig::new(branch(place.width), place.stride)))?;
+    let branch = depth_branch(size)?;
+    stages(&mut plan, &depth_stages(size)?, |place| set(PreActivationConfig::new(branch(place.width), place.stride)))?;
     Ok(plan)
 }
 

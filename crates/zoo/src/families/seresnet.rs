@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | `seresnet18` to `152`, `seresnext50_32x4d` | timm | hidden layers are multiples of 8 |
 //! | `legacy_seresnet18` to `152`, `legacy_seresnext50_32x4d` | the authors' Caffe networks, timm | max-pool without padding, rounded up; bottlenecks have their stride in the first convolution, but ResNeXt's; with 18 and 34 layers a ReLU before the scaling |
-//! | `legacy_senet154` | the same | a stem of three convolutions, 64 groups, 3x3 convolutions in shortcuts, dropout 0.2 |
+//! | `legacy_senet154` | the same | a stem of three convolutions, 64 groups (the knob scales them too), 3x3 convolutions in shortcuts, dropout 0.2 |
 //! | `seresnet20` to `164` | the paper's forms for CIFAR | hidden layers down to one unit |
 
 use mp_blocks::{
@@ -90,8 +90,6 @@ fn legacy_plan(size: &Size, interface: &Interface) -> Result<Plan, Error> {
 }
 
 fn senet_plan(size: &Size, interface: &Interface) -> Result<Plan, Error> {
-    // So that 64 groups divide the 3x3 convolutions.
-    let size = Size { value: size.scaled(size.published, 32), ..*size };
     let mut plan = Plan::new(interface);
     for (number, width, stride) in [(1, size.value, 2), (2, size.value, 1), (3, 2 * size.value, 1)] {
         let conv = ConvBlockConfig { stride, ..ConvBlockConfig::new(width) };
@@ -99,9 +97,9 @@ fn senet_plan(size: &Size, interface: &Interface) -> Result<Plan, Error> {
         stem.named("layer0").renamed("conv1", format!("conv{number}")).renamed("bn1", format!("bn{number}"));
     }
     caffe_pool(&mut plan)?;
-    stages(&mut plan, &imagenet_stages(&size)?, &[("se", "se_module")], |place| {
+    stages(&mut plan, &imagenet_stages(size)?, &[("se", "se_module")], |place| {
         let channels = place.width * Branch::EXPANSION;
-        let branch = Branch::Bottleneck { reduced: channels / 2, width: channels, channels, groups: 64 };
+        let branch = Branch::Bottleneck { reduced: channels / 2, width: channels, channels, groups: size.value };
         ResidualConfig {
             shortcut: ShortcutConfig::Projection { kernel: if place.stage == 1 { 1 } else { 3 } },
             recalibration: squeeze(),
