@@ -5,8 +5,8 @@ use mp_nn::{Mode, Store};
 use mp_zoo::{Cost, Interface, Model, ModelOptions, Output};
 use tch::{Device, Kind, Tensor};
 
-use super::LossConfig;
 use super::ema::Ema;
+use super::{LossConfig, finetune};
 use crate::Error;
 use crate::optim::{self, Gradients, Optimiser};
 use crate::recipe::{Precision, Recipe};
@@ -40,7 +40,8 @@ impl Learner {
     /// A learner of the model `name`, with the starting weights of the recipe's seed.
     ///
     /// # Errors
-    /// A model that cannot be built; [`Error::Precision`]; a routing loss that the model's routes cannot give.
+    /// A model that cannot be built; [`Error::Precision`]; a routing loss that the model's routes cannot give;
+    /// patterns of `[finetune]` that match nothing.
     pub fn new(name: &str, options: &ModelOptions, recipe: &Recipe, device: Device) -> Result<Self, Error> {
         let precision = recipe.train.precision;
         check_precision(precision, device)?;
@@ -58,9 +59,10 @@ impl Learner {
             loss.routing.total(&model.forward(&image, Mode::Eval).trace)?.is_some()
         };
 
-        let optimiser = optim::build(&recipe.optimiser, store.parameters());
+        let parameters = finetune::apply(&recipe.finetune, name, options, &store)?;
+        let optimiser = optim::build_at_rates(&recipe.optimiser, parameters);
         let ema = recipe.train.ema.as_ref().map(|config| Ema::of(&store, config));
-        let (gradients, clip_norm) = (Gradients::of(store.parameters()), recipe.train.clip_norm);
+        let (gradients, clip_norm) = (Gradients::of(finetune::trained(&store)), recipe.train.clip_norm);
         Ok(Self {
             model,
             store,
@@ -80,6 +82,16 @@ impl Learner {
     pub fn weighing(mut self, class_weights: Vec<f64>) -> Self {
         self.loss.class_weights = class_weights;
         self
+    }
+
+    /// Lets `start` put other starting values in the place of the drawn ones; averages of the weights then start from them.
+    ///
+    /// # Errors
+    /// Those of `start`.
+    pub fn start_from<T>(&mut self, start: impl FnOnce(&Store) -> Result<T, Error>) -> Result<T, Error> {
+        let found = start(&self.store)?;
+        self.ema.iter_mut().for_each(Ema::restart);
+        Ok(found)
     }
 
     /// What is minimised.

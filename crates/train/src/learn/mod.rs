@@ -2,6 +2,7 @@
 
 mod batch_norm;
 mod ema;
+mod finetune;
 mod learner;
 mod loss;
 pub mod seed;

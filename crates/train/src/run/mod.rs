@@ -75,7 +75,7 @@ pub fn train(
 ) -> Result<Finished, Error> {
     recipe.check()?;
     let typed = &recipe.data.name;
-    let recipe = &with_absolute_path(recipe);
+    let recipe = &with_absolute_paths(recipe);
     let prior = match start {
         Start::New => {
             RunFolder::ensure_free(out)?;
@@ -96,8 +96,9 @@ pub fn train(
     let tuned = tuned(recipe, &corpus, checkpoint, cache)?;
     ensure_wanted(stop)?;
     let mut trainer = Trainer::new(&tuned, &corpus, device)?;
-    if let Some(checkpoint) = checkpoint {
-        trainer.resume(checkpoint)?;
+    match checkpoint {
+        Some(checkpoint) => trainer.resume(checkpoint)?,
+        None => notes.extend(trainer.start()?),
     }
     progress.observe(&Event::Data(&corpus.description(typed)))?;
     let steps_per_epoch = trainer.steps_per_epoch();
@@ -159,7 +160,7 @@ fn begin(out: &Path, start: Start, recipe: &Recipe) -> Result<(RunFolder, Lock),
 /// The images of a run that goes on, as they were, with what is worth saying about what has changed, and what they were found
 /// to be where that was compared.
 fn unchanged(prior: &Prior, asked: &Recipe, cache: &Path) -> Result<(Corpus, Vec<String>, Option<Origin>), Error> {
-    let stored = with_absolute_path(&prior.recipe()?);
+    let stored = with_absolute_paths(&prior.recipe()?);
     // Opened as the run had it: what differs then is the images.
     let mut same = stored.clone();
     same.data.name.clone_from(&asked.data.name);
@@ -187,9 +188,9 @@ fn unchanged(prior: &Prior, asked: &Recipe, cache: &Path) -> Result<(Corpus, Vec
     Err(Error::Different { path: prior.folder.path().to_owned(), differences: refused })
 }
 
-/// The recipe with the place of its data as it is found from any folder. Links stay as they were named: where they lead
-/// may change.
-fn with_absolute_path(recipe: &Recipe) -> Recipe {
+/// The recipe with the places of its data and its starting weights as they are found from any folder. Links stay as they were
+/// named: where they lead may change.
+fn with_absolute_paths(recipe: &Recipe) -> Recipe {
     let mut recipe = recipe.clone();
     let name = &recipe.data.name;
     if mp_data::Manifest::find(name).is_err()
@@ -199,6 +200,12 @@ fn with_absolute_path(recipe: &Recipe) -> Recipe {
             .and_then(|path| path.into_os_string().into_string().ok())
     {
         recipe.data.name = path;
+    }
+    let init = &recipe.model.init;
+    if !init.is_empty()
+        && let Some(path) = std::path::absolute(init).ok().and_then(|path| path.into_os_string().into_string().ok())
+    {
+        recipe.model.init = path;
     }
     recipe
 }
@@ -308,6 +315,6 @@ mod tests {
         std::os::unix::fs::symlink("monday", &link).unwrap();
         let mut recipe = Recipe::default();
         recipe.data.name = link.display().to_string();
-        assert_eq!(with_absolute_path(&recipe).data.name, recipe.data.name);
+        assert_eq!(with_absolute_paths(&recipe).data.name, recipe.data.name);
     }
 }
