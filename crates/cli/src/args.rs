@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::builder::RangedU64ValueParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use mp_train::Spec;
+use mp_train::apply::Names;
 use mp_train::bench::Pass;
 use mp_train::checkpoint::Which;
 use mp_train::recipe::{Override, Precision};
@@ -39,7 +40,7 @@ pub(crate) enum Command {
     Models(Models),
     /// Show how a run routes its images
     Routes(Routes),
-    /// Write the weights that a model starts from
+    /// Write the weights of a run, or those that a model starts from
     Weights(Weights),
     /// Time models, interleaved in one run
     Bench(Bench),
@@ -62,6 +63,8 @@ Examples:
   mp-train train quickstart
   mp-train train mine.toml --set train.epochs=30 --set optimiser.lr=0.05
   mp-train train --model resnet20_x3_cc --data cifar10 --out runs/mine
+  mp-train train --model resnet18 --init resnet18.pth --data my/folder
+  mp-train train --model resnet18_x2_cc --init resnet18.pth --data my/folder
   mp-train train --resume --out runs/mine
   mp-train train --resume --out runs/mine --set train.epochs=60
   mp-train train --resume --out runs/mine --data /new/place
@@ -82,6 +85,13 @@ pub(crate) struct Train {
     /// The data set's name or path, in place of the recipe's data.name
     #[arg(long)]
     pub(crate) data: Option<String>,
+    /// Weights that a new run starts from (.safetensors, .pth, .pt, .th), in place of the recipe's model.init; those of a single
+    /// network start every path or member that is made of it
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    pub(crate) init: Option<String>,
+    /// Whose names the tensors in --init have, such as torchvision or timm [default: found by trying]
+    #[arg(long, value_name = "NAME", requires = "init")]
+    pub(crate) scheme: Option<String>,
     /// Change one key of the recipe; may be given more than once
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) overrides: Vec<Override>,
@@ -99,6 +109,24 @@ pub(crate) struct Train {
     pub(crate) from: Option<State>,
     #[command(flatten)]
     pub(crate) data_dir: DataDir,
+}
+
+/// Whose names a file's tensors get.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum PublicNames {
+    /// Those of torchvision
+    Torchvision,
+    /// Those of timm
+    Timm,
+}
+
+impl From<PublicNames> for Names {
+    fn from(names: PublicNames) -> Self {
+        match names {
+            PublicNames::Torchvision => Self::Torchvision,
+            PublicNames::Timm => Self::Timm,
+        }
+    }
 }
 
 /// Which state of a run.
@@ -128,6 +156,7 @@ Examples:
   mp-train eval runs/averaged --checkpoint best --ema
   mp-train eval runs/quickstart --data elsewhere/of/the/data --predictions predictions.csv
   mp-train eval --model resnet18 --weights resnet18.safetensors --data my/folder
+  mp-train eval --model resnet20 --weights resnet20-12fca82f.th --scheme akamaster --data cifar10
 
 Images are brought to the network's size and normalised as the checkpoint says, exactly as predict does.")]
 pub(crate) struct Eval {
@@ -140,9 +169,12 @@ pub(crate) struct Eval {
     /// The model whose weights are in --weights, with its routing as bench takes it; a checkpoint knows its own routing
     #[arg(long, requires = "weights", value_parser = spec)]
     pub(crate) model: Option<Spec>,
-    /// A checkpoint, or a safetensors file with the model's weights, in place of a run
+    /// A checkpoint, or a file with the model's weights (.safetensors, .pth, .pt, .th), in place of a run
     #[arg(long, value_name = "FILE", requires = "model", requires = "data")]
     pub(crate) weights: Option<PathBuf>,
+    /// Whose names the tensors in --weights have, such as torchvision or timm [default: found by trying]
+    #[arg(long, value_name = "NAME", requires = "weights")]
+    pub(crate) scheme: Option<String>,
     /// Which state of the run
     #[arg(long, value_enum, default_value = "last", conflicts_with = "weights")]
     pub(crate) checkpoint: State,
@@ -215,9 +247,12 @@ pub(crate) struct Predict {
     /// The model whose weights are in --weights, with its routing as bench takes it; a checkpoint knows its own routing
     #[arg(long, requires = "weights", value_parser = spec)]
     pub(crate) model: Option<Spec>,
-    /// A checkpoint, or a safetensors file with the model's weights
+    /// A checkpoint, or a file with the model's weights (.safetensors, .pth, .pt, .th)
     #[arg(long, value_name = "FILE", requires = "model")]
     pub(crate) weights: Option<PathBuf>,
+    /// Whose names the tensors in --weights have, such as torchvision or timm [default: found by trying]
+    #[arg(long, value_name = "NAME", requires = "weights")]
+    pub(crate) scheme: Option<String>,
     /// Which state of the run
     #[arg(long, value_enum, default_value = "last", conflicts_with = "weights")]
     pub(crate) checkpoint: State,
@@ -301,15 +336,29 @@ pub(crate) struct Routes {
 Examples:
   mp-train weights resnet20_x3_cc start.safetensors
   mp-train weights resnet20_x3_cc@positions=blocks start.safetensors --seed 7
+  mp-train weights runs/mine --checkpoint best --as torchvision --out resnet18.safetensors
 
-They are the ones that training starts from under the same train.seed, and that bench times.")]
+Those of a model are the ones that training starts from under the same train.seed, and that bench times; those of a run are
+what it has learnt, without the state of its training.")]
 pub(crate) struct Weights {
-    /// Name of the model, with its routing as bench takes it
-    #[arg(value_parser = spec)]
-    pub(crate) model: Spec,
+    /// Name of a model, with its routing as bench takes it, or a run folder
+    #[arg(value_name = "MODEL|RUN")]
+    pub(crate) source: String,
     /// The safetensors file to write
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
+    #[arg(value_name = "FILE", required_unless_present = "out")]
+    pub(crate) file: Option<PathBuf>,
+    /// The same
+    #[arg(long, value_name = "FILE", conflicts_with = "file")]
+    pub(crate) out: Option<PathBuf>,
+    /// Write them under public names, which single networks have [default: our own names]
+    #[arg(long = "as", value_enum, value_name = "NAMES")]
+    pub(crate) names: Option<PublicNames>,
+    /// Which state of the run
+    #[arg(long, value_enum, default_value = "last")]
+    pub(crate) checkpoint: State,
+    /// Its averaged weights, which a run trained with [train.ema] has
+    #[arg(long)]
+    pub(crate) ema: bool,
     /// Replace a file that is there already
     #[arg(long)]
     pub(crate) force: bool,
@@ -361,6 +410,12 @@ pub(crate) struct Bench {
     /// Show, layer by layer, which way of computing the parallel paths is the quickest here; measured once a machine
     #[arg(long, conflicts_with_all = ["peak", "profile", "forward"])]
     pub(crate) explain: bool,
+    /// Weights that every model starts from (.safetensors, .pth, .pt, .th), as train --init takes them
+    #[arg(long, value_name = "FILE", conflicts_with = "explain")]
+    pub(crate) weights: Option<PathBuf>,
+    /// Whose names the tensors in --weights have, such as torchvision or timm [default: found by trying]
+    #[arg(long, value_name = "NAME", requires = "weights")]
+    pub(crate) scheme: Option<String>,
     #[command(flatten)]
     pub(crate) data_dir: DataDir,
     /// Take turns with another program: see benches/peers

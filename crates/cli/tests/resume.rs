@@ -31,6 +31,25 @@ fn a_run_killed_in_the_middle_of_an_epoch_resumes_as_if_it_had_never_stopped() {
 }
 
 #[test]
+fn a_run_that_freezes_and_has_rates_of_its_own_resumes_as_if_it_had_never_stopped() {
+    let root = tempfile::tempdir().unwrap();
+    let settings = [
+        "finetune.freeze=[\"stage1\", \"*.bn1.weight\"]",
+        "finetune.rates={\"head.*\" = 4.0}",
+        "finetune.decay_by_depth=0.5",
+        "optimiser.name=adamw",
+        "train.epochs=2",
+    ];
+    let tuned = [&SMALL[..], &settings.map(|setting| ["--set", setting]).concat()].concat();
+    let (whole, killed) = (root.path().join("whole"), root.path().join("killed"));
+    assert_done(&train(&whole, &tuned).output().unwrap());
+    let output = signal_after(train(&killed, &tuned).spawn().unwrap(), &killed, PER_EPOCH + 20, SIGKILL);
+    assert_eq!(output.status.signal(), Some(SIGKILL));
+    assert_done(&train(&killed, &[&tuned[..], &["--resume"]].concat()).output().unwrap());
+    assert_same(&whole, &killed);
+}
+
+#[test]
 fn dropout_draws_the_same_masks_after_a_stop() {
     let root = tempfile::tempdir().unwrap();
     let data = write_noise(&root.path().join("noise"));

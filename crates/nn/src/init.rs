@@ -44,7 +44,7 @@ impl Init {
 
     /// `count` values, a function of the seed and the parameter's name only: neither the order in which a model is built
     /// nor the number of threads changes them.
-    pub(crate) fn draw(&self, count: usize, seed: u64, name: &str) -> Vec<f32> {
+    pub fn draw(&self, count: usize, seed: u64, name: &str) -> Vec<f32> {
         match self {
             Init::Zeros => vec![0.0; count],
             Init::Ones => vec![1.0; count],

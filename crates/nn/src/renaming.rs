@@ -24,6 +24,7 @@ use crate::Error;
 pub struct Renaming {
     rules: Vec<Rule>,
     heads: Vec<String>,
+    optional: Vec<String>,
     dropped: Vec<Regex>,
 }
 
@@ -109,6 +110,14 @@ impl Renaming {
         self
     }
 
+    /// Lets the file lack all that the model has at or below a place, as files of trained networks lack the classifiers that
+    /// only helped to train them; it then stays as it is.
+    #[must_use]
+    pub fn optional(mut self, place: &str) -> Self {
+        self.optional.push(place.to_owned());
+        self
+    }
+
     /// Leaves out every tensor of the file in whose own name, before any rule, a regular expression matches, as those of
     /// auxiliary classifiers that the model does not have.
     ///
@@ -142,7 +151,7 @@ impl Renaming {
             Ok(Rule { from, to, reshaped: rule.reshaped })
         };
         let rules = self.rules.iter().rev().map(undo).collect::<Result<_, _>>()?;
-        Ok(Self { rules, heads: self.heads.clone(), dropped: Vec::new() })
+        Ok(Self { rules, heads: self.heads.clone(), optional: self.optional.clone(), dropped: Vec::new() })
     }
 
     fn rule(mut self, from: Matcher, to: &str) -> Self {
@@ -163,6 +172,11 @@ impl Renaming {
     /// The head to which a name of the model belongs.
     pub(crate) fn head_of(&self, name: &str) -> Option<&str> {
         self.heads.iter().map(String::as_str).find(|head| below(name, head).is_some())
+    }
+
+    /// Whether the file may lack a name of the model.
+    pub(crate) fn is_optional(&self, name: &str) -> bool {
+        self.optional.iter().any(|place| below(name, place).is_some())
     }
 
     /// Whether a name of the file is left out.

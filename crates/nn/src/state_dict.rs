@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use tch::Tensor;
 
 use crate::foreign::{self, Foreign};
-use crate::{Error, Mismatch, Renaming, Store, load_tensors, pytorch};
+use crate::{Entry, Error, Mismatch, Renaming, Store, load_tensors, pytorch};
 
 /// The counter of batch norms, which files of PyTorch before version 0.4.1 lack and no evaluation needs.
 const COUNTER: &str = "num_batches_tracked";
@@ -64,6 +64,8 @@ pub struct LoadReport {
     pub reshaped: Vec<(String, Vec<i64>, Vec<i64>)>,
     /// Tensors of heads for something else, which stay as they were: name, shape in the model, shape in the file.
     pub head: Vec<(String, Vec<i64>, Vec<i64>)>,
+    /// Tensors of the model that the file may lack and lacks, which stay as they were.
+    pub absent: Vec<String>,
     /// The file's tensors that the renaming leaves out, by the file's names.
     pub dropped: Vec<String>,
 }
@@ -98,29 +100,41 @@ impl StateDict {
     /// [`Error::OtherModel`] with all that is missing, unexpected or of another shape; [`Error::Tensors`] where two tensors
     /// get one name. Nothing is changed then.
     pub fn load_into(&self, store: &Store, renaming: &Renaming) -> Result<LoadReport, Error> {
-        let mut report = LoadReport::default();
-        let mut given: HashMap<String, Given<'_>> = HashMap::new();
-        for (from, tensor) in &self.tensors {
-            if renaming.drops(from) {
-                report.dropped.push(from.clone());
-                continue;
-            }
-            let renamed = renaming.apply(from);
-            let new = Given { from, tensor, reshaped: renamed.reshaped };
-            if let Some(other) = given.insert(renamed.name.clone(), new) {
-                let fault =
-                    format!("has two tensors for `{}` by this renaming: `{}` and `{from}`", renamed.name, other.from);
-                return Err(Error::Tensors { path: self.path.clone(), fault });
-            }
-        }
-
         let entries = store.entries();
+        let (fitting, report) = self.fit(&entries, renaming)?;
+        let _no_grad = tch::no_grad_guard();
+        for (entry, tensor) in fitting {
+            let copied =
+                tensor.f_reshape(entry.tensor.size()).and_then(|tensor| entry.tensor.shallow_clone().f_copy_(&tensor));
+            copied.map_err(|error| Error::torch(format!("copy `{}`", entry.name), &error))?;
+        }
+        Ok(report)
+    }
+
+    /// What [`StateDict::load_into`] would do; nothing is changed.
+    ///
+    /// # Errors
+    /// As [`StateDict::load_into`].
+    pub fn compare(&self, store: &Store, renaming: &Renaming) -> Result<LoadReport, Error> {
+        Ok(self.fit(&store.entries(), renaming)?.1)
+    }
+
+    /// The tensors of the file beside those of the model that get their values.
+    fn fit<'e>(
+        &'e self,
+        entries: &'e [Entry],
+        renaming: &Renaming,
+    ) -> Result<(Vec<(&'e Entry, &'e Tensor)>, LoadReport), Error> {
+        let mut report = LoadReport::default();
+        let mut given = self.given(renaming, &mut report)?;
         let mut mismatch = Mismatch::default();
         let mut other_heads = BTreeSet::new();
         let mut fitting = Vec::with_capacity(entries.len());
-        for entry in &entries {
+        for entry in entries {
             let Some(Given { tensor, reshaped, .. }) = given.remove(&entry.name) else {
-                if !is_counter(&entry.name) {
+                if renaming.is_optional(&entry.name) {
+                    report.absent.push(entry.name.clone());
+                } else if !is_counter(&entry.name) {
                     mismatch.missing.push(entry.name.clone());
                 }
                 continue;
@@ -128,7 +142,7 @@ impl StateDict {
             let (model, file) = (entry.tensor.size(), tensor.size());
             let as_many = entry.tensor.numel() == tensor.numel();
             if model == file || as_many && (reshaped || is_counter(&entry.name)) {
-                fitting.push((entry, tensor, model != file));
+                fitting.push((entry, tensor));
             } else if let Some(head) = renaming.head_of(&entry.name) {
                 other_heads.insert(head);
                 report.head.push((entry.name.clone(), model, file));
@@ -143,22 +157,39 @@ impl StateDict {
             return Err(Error::OtherModel { path: self.path.clone(), mismatch });
         }
 
-        let _no_grad = tch::no_grad_guard();
-        for (entry, tensor, reshaped) in fitting {
+        // A head is taken whole or not at all.
+        fitting.retain(|(entry, tensor)| {
             let (model, file) = (entry.tensor.size(), tensor.size());
-            // A head is taken whole or not at all.
             if renaming.head_of(&entry.name).is_some_and(|head| other_heads.contains(head)) {
                 report.head.push((entry.name.clone(), model, file));
-                continue;
+                return false;
             }
-            let copied = tensor.f_reshape(&model).and_then(|tensor| entry.tensor.shallow_clone().f_copy_(&tensor));
-            copied.map_err(|error| Error::torch(format!("copy `{}`", entry.name), &error))?;
-            report.loaded += 1;
-            if reshaped {
+            if model != file {
                 report.reshaped.push((entry.name.clone(), model, file));
             }
+            true
+        });
+        report.loaded = fitting.len();
+        Ok((fitting, report))
+    }
+
+    /// The tensors by the names that `renaming` gives them, without those that it leaves out.
+    fn given(&self, renaming: &Renaming, report: &mut LoadReport) -> Result<HashMap<String, Given<'_>>, Error> {
+        let mut given: HashMap<String, Given<'_>> = HashMap::new();
+        for (from, tensor) in &self.tensors {
+            if renaming.drops(from) {
+                report.dropped.push(from.clone());
+                continue;
+            }
+            let renamed = renaming.apply(from);
+            let new = Given { from, tensor, reshaped: renamed.reshaped };
+            if let Some(other) = given.insert(renamed.name.clone(), new) {
+                let fault =
+                    format!("has two tensors for `{}` by this renaming: `{}` and `{from}`", renamed.name, other.from);
+                return Err(Error::Tensors { path: self.path.clone(), fault });
+            }
         }
-        Ok(report)
+        Ok(given)
     }
 }
 

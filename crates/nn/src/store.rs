@@ -112,6 +112,25 @@ impl Store {
         self.0.contents().entries.iter().filter(|e| e.role != Role::Buffer).map(Entry::share).collect()
     }
 
+    /// Stops the training of every parameter whose name `chosen` picks: it gets no gradient any more. Where that is the scale of
+    /// a batch norm, its running statistics stay as they are too. Gives how many there are.
+    ///
+    /// ```
+    /// use mp_nn::{LinearConfig, Store};
+    /// let store = Store::new(mp_nn::Device::Cpu, 0);
+    /// LinearConfig::new(2, 3).build(&(&store.root() / "fc"))?;
+    /// assert_eq!(store.freeze(|name| name.ends_with(".bias")), 1);
+    /// assert!(store.parameters().iter().all(|entry| entry.tensor.requires_grad() == (entry.name == "fc.weight")));
+    /// # Ok::<(), mp_nn::Error>(())
+    /// ```
+    pub fn freeze(&self, chosen: impl Fn(&str) -> bool) -> usize {
+        let frozen: Vec<Entry> = self.parameters().into_iter().filter(|entry| chosen(&entry.name)).collect();
+        for entry in &frozen {
+            let _ = entry.tensor.set_requires_grad(false);
+        }
+        frozen.len()
+    }
+
     /// How many numbers are trained.
     pub fn parameter_count(&self) -> u64 {
         self.parameters().iter().map(|e| e.tensor.numel() as u64).sum()

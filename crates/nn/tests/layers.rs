@@ -174,3 +174,30 @@ fn a_norm_is_folded_into_its_convolution_only_where_no_gradient_is_asked_for() {
     });
     assert_eq!(counted, 2 * 16 * 25 * 2 * 9, "the folded one and the composed one");
 }
+
+/// In training too: `y = (x - mean) / sqrt(var + eps) · weight + bias` with the running statistics, which stay.
+#[test]
+fn a_frozen_norm_applies_its_running_statistics_and_keeps_them() {
+    for channels_last in [false, true] {
+        let store = Store::new(Device::Cpu, 0);
+        let norm = BatchNorm2dConfig { scale: 3.0, ..BatchNorm2dConfig::new(8) }.build(&store.root()).unwrap();
+        let entry = |name: &str| store.entries().into_iter().find(|entry| entry.name == name).unwrap().tensor;
+        let _ = entry("running_mean").fill_(1.0);
+        let _ = entry("running_var").fill_(4.0 - 1e-5);
+        assert_eq!(store.freeze(|name| name == "weight"), 1);
+        let x = Tensor::full([2, 8, 3, 3], 5.0, (Kind::Float, Device::Cpu));
+        let x = match channels_last {
+            true => x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]),
+            false => x,
+        };
+        let x = x.set_requires_grad(true);
+        let y = norm.forward(&x, Mode::Train);
+        // (5 - 1) / 2 · 3 = 6, whose derivative is 3 / 2.
+        assert!(y.allclose(&Tensor::full_like(&y, 6.0), 1e-5, 1e-5, false));
+        y.sum(Kind::Float).backward();
+        assert!(x.grad().allclose(&Tensor::full_like(&x, 1.5), 1e-5, 1e-5, false));
+        assert!(!entry("weight").grad().defined() && entry("bias").grad().defined());
+        assert_eq!(entry("running_mean").double_value(&[0]), 1.0);
+        assert_eq!(entry("num_batches_tracked").int64_value(&[]), 0);
+    }
+}

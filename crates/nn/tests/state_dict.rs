@@ -160,3 +160,18 @@ fn a_model_can_be_written_under_the_names_of_others() {
     let expected: Vec<_> = fitting(3).iter().map(|(name, _, _)| (*name).to_owned()).collect();
     assert_eq!(names(&renaming().reversed().unwrap()), expected);
 }
+
+#[test]
+fn what_a_file_may_lack_stays_and_is_named() {
+    let store = model();
+    let before = values(&store);
+    let without_head: Vec<_> = fitting(3).into_iter().filter(|(name, ..)| !name.starts_with("output")).collect();
+    let dict = file(&without_head);
+    let found = dict.compare(&store, &renaming().optional("fc")).unwrap();
+    assert_eq!(values(&store), before, "a comparison changes nothing");
+    let report = dict.load_into(&store, &renaming().optional("fc")).unwrap();
+    assert_eq!((&report.absent, report.loaded), (&vec!["fc.weight".to_owned(), "fc.bias".to_owned()], 5));
+    assert_eq!(report, found);
+    assert_eq!((first(&store, "fc.weight"), first(&store, "stem.conv.weight")), (before[before.len() - 2], 1.0));
+    assert!(matches!(dict.load_into(&store, &renaming()), Err(Error::OtherModel { .. })));
+}

@@ -27,6 +27,15 @@ impl Normalisation {
         }
     }
 
+    /// Logits `[S, T]`, in row-major order, whose weights are nearly the identity: `e^6` times as much for a path as for any
+    /// other. From one source to several targets all are alike.
+    pub(crate) fn near_identity(self, sources: i64, targets: i64) -> Vec<f64> {
+        const NEAR: f64 = 6.0;
+        let away = if self == Normalisation::Sigmoid { -NEAR } else { 0.0 };
+        let own = |at: i64| sources == 1 || at / targets == at % targets;
+        (0..sources * targets).map(|at| if own(at) { NEAR } else { away }).collect()
+    }
+
     /// The same numbers as `[B, R, E]`: `R` routers, each of which chooses among `E`. Under [`Normalisation::Sources`] a
     /// router is a target that chooses among sources; otherwise it is a source that chooses among targets.
     pub(crate) fn routers(self, routes: &Tensor) -> Tensor {
@@ -76,6 +85,17 @@ mod tests {
     fn sigmoid_takes_each_weight_by_itself() {
         // 1 / (1 + exp(-ln 3)) = 1 / (1 + 1/3) = 3/4.
         close(&weights(Normalisation::Sigmoid), &[0.5, 0.75, 0.5, 0.5]);
+    }
+
+    #[test]
+    fn near_the_identity_a_path_keeps_almost_all_of_itself() {
+        // e^6 / (e^6 + 1) = 0.99753 and, for the sigmoid, 1 / (1 + e^-6), the same number.
+        for normalisation in [Normalisation::Targets, Normalisation::Sources, Normalisation::Sigmoid] {
+            let logits = Tensor::from_slice(&normalisation.near_identity(2, 2)).view([1, 2, 2]);
+            let weights: Vec<f64> = Vec::try_from(normalisation.apply(&logits).view(-1)).unwrap();
+            let expected = [0.997527, 0.002473, 0.002473, 0.997527];
+            assert!(weights.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{weights:?}");
+        }
     }
 
     #[test]

@@ -41,6 +41,14 @@ pub trait RouterConfig: Debug + Send + Sync {
     /// A value outside its range, a shape that the router does not take, a taken name.
     fn build(&self, params: &Params, shape: RoutingShape) -> Result<Box<dyn Router>, Error>;
 
+    /// Values for some of the router's parameters, by their names below its place, under which it starts near the identity:
+    /// target `i` is then almost source `i` and, where there is one source, every target is it, as far as the normalisation lets
+    /// it. They are given in row-major order; none for a router that has no such start.
+    fn near_identity(&self, shape: RoutingShape) -> Vec<(String, Vec<f64>)> {
+        let _ = shape;
+        Vec::new()
+    }
+
     /// Whether the router would be [`Router::is_identity`].
     fn is_identity(&self) -> bool {
         false

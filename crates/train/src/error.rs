@@ -125,6 +125,34 @@ pub enum Error {
         /// The model asked for.
         expected: String,
     },
+    /// The tensors of a file are not those of a network, under whatever names.
+    #[error("{}: weights of another model than `{model}`: by {names}, which come nearest, {mismatch}", path.display())]
+    NoFit {
+        /// The file.
+        path: PathBuf,
+        /// The model that was to have them.
+        model: String,
+        /// Whose names were tried.
+        names: String,
+        /// What is wrong by these.
+        mismatch: mp_nn::Mismatch,
+    },
+    /// There are no rules of this name for the names of weights.
+    #[error("there is no scheme of names `{name}`: {hint}")]
+    UnknownScheme {
+        /// The name that came.
+        name: String,
+        /// The nearest, or all.
+        hint: String,
+    },
+    /// Public names were asked for where a network has none.
+    #[error("`{model}` has no public names for its weights: {reason}")]
+    NotPublic {
+        /// The model.
+        model: String,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// A run has not come far enough.
     #[error("{} has no {missing} yet: its first epoch is not complete, continue it with --resume", path.display())]
     NoCheckpoint {

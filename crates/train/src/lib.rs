@@ -35,6 +35,7 @@
 //! |---|---|
 //! | [`machine`] | threads, processors, neighbours |
 //! | [`optim`], [`schedule`] | how gradients move parameters, and how fast |
+//! | [`weights`] | weights of files, and how a network starts from them |
 //! | [`recipe`] | everything that decides what a run computes |
 //! | [`images`] | the images of a run, and what identifies a network that was trained on them |
 //! | [`learn`] | a model that learns |
@@ -63,6 +64,7 @@ pub mod run;
 pub mod schedule;
 pub mod split;
 pub mod watch;
+pub mod weights;
 
 pub use apply::Trained;
 pub use checkpoint::Checkpoint;

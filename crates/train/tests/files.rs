@@ -12,6 +12,7 @@ use mp_nn::{Tensor, load_tensors, save_tensors};
 use mp_train::RunFolder;
 use mp_train::apply::{Trained, predict};
 use mp_train::checkpoint::{self, Which};
+use mp_train::weights::WeightFile;
 use ndarray::{Array4, array};
 use ndarray_npy::write_npy;
 
@@ -23,7 +24,7 @@ fn last() -> PathBuf {
 }
 
 fn of_weights(model: &str, file: &Path) -> Result<Trained, String> {
-    Trained::of_weights(&model.parse().unwrap(), file).map_err(|error| one_line(&error))
+    Trained::of_weights(&model.parse().unwrap(), &WeightFile::new(file)).map_err(|error| one_line(&error))
 }
 
 /// The chain of an error as the binary prints it.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use mp_nn::{Device, Entry, Init, Kind, Role, Store, Tensor};
 use mp_train::optim::{
     Adam, AdamConfig, AdamW, AdamWConfig, Gradients, Lamb, LambConfig, LionConfig, Optimiser, OptimiserConfig,
-    RmsPropConfig, RuleConfig, Sgd, SgdConfig, build,
+    RmsPropConfig, RuleConfig, Sgd, SgdConfig, build, build_at_rates,
 };
 use serde::Deserialize;
 
@@ -369,4 +369,51 @@ fn clipping_leaves_small_gradients_alone() {
     assert_eq!(values(&parameters[0].tensor.grad()), [0.3, 0.4, 0.0, 0.0, 0.0, 0.0]);
     gradients.clear();
     assert!(!parameters[0].tensor.grad().defined());
+}
+
+/// Gradients 2 of a weight at ten times the rate and 3 of a bias at the rate itself, 0.01: steps of 0.2 and 0.03.
+#[test]
+fn a_parameter_moves_at_its_own_multiple_of_the_rate() {
+    let golden = golden();
+    let config = SgdConfig { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
+    let parameters = parameters(&golden);
+    let before: Vec<Vec<f64>> = parameters.iter().map(|entry| values(&entry.tensor)).collect();
+    let tensors: Vec<Tensor> = parameters.iter().map(|entry| entry.tensor.shallow_clone()).collect();
+    let mut rule = build_at_rates(&RuleConfig::Sgd(config).into(), parameters.into_iter().zip([10.0, 1.0]).collect());
+    for (tensor, gradient) in tensors.iter().zip([2.0, 3.0]) {
+        set_gradient(tensor, &vec![gradient; tensor.numel()]);
+    }
+    rule.step(0.01);
+    for ((tensor, before), step) in tensors.iter().zip(before).zip([0.2, 0.03]) {
+        for (after, before) in values(tensor).iter().zip(before) {
+            assert!((before - after - step).abs() < 1e-12, "{before} to {after}, expected a step of {step}");
+        }
+    }
+}
+
+#[test]
+fn every_rule_moves_a_group_as_it_would_alone_at_the_multiplied_rate() {
+    let golden = golden();
+    for name in RuleConfig::NAMES {
+        let config: OptimiserConfig = toml::from_str(&format!("name = \"{name}\"\nmax_norm = 2.0")).unwrap();
+        let (together, alone) = (parameters(&golden), parameters(&golden));
+        let share = |entries: &[Entry]| entries.iter().map(|entry| entry.tensor.shallow_clone()).collect::<Vec<_>>();
+        let (ours, theirs) = (share(&together), share(&alone));
+        let mut grouped = build_at_rates(&config, together.into_iter().zip([10.0, 1.0]).collect());
+        let mut single: Vec<_> = alone.into_iter().map(|entry| build(&config, vec![entry])).collect();
+        for _ in 0..3 {
+            for tensor in ours.iter().chain(&theirs) {
+                set_gradient(tensor, &vec![0.5; tensor.numel()]);
+            }
+            grouped.step(0.01);
+            single[0].step(0.1);
+            single[1].step(0.01);
+        }
+        for (ours, theirs) in ours.iter().zip(&theirs) {
+            assert!(ours.allclose(theirs, 1e-12, 1e-12, false), "{name}");
+        }
+        let state = grouped.state();
+        let names: std::collections::BTreeSet<&String> = state.iter().map(|(name, _)| name).collect();
+        assert_eq!(names.len(), state.len(), "{name}: {names:?}");
+    }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the ground up.
-const ROOMS: [&str; 17] = [
+const ROOMS: [&str; 18] = [
     "split",
     "choice",
     "error",
@@ -12,6 +12,7 @@ const ROOMS: [&str; 17] = [
     "machine",
     "optim",
     "schedule",
+    "weights",
     "recipe",
     "images",
     "learn",

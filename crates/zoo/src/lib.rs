@@ -44,6 +44,7 @@ mod plan;
 mod registry;
 pub mod schemes;
 mod size;
+mod upcycling;
 
 pub use cost::{Cost, cost, cost_of};
 pub use error::Error;
@@ -60,6 +61,7 @@ pub use output::{Head, HeadRole, Output};
 pub use plan::{HeadPlan, Plan, PlannedBlock};
 pub use registry::{ModelInfo, models};
 pub use size::{Knob, Size};
+pub use upcycling::{Copied, Place, Upcycling, auxiliaries, layer_names, upcycling};
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]

@@ -44,7 +44,7 @@ impl Wiring {
     }
 
     /// As many paths, each for itself, for the blocks of an auxiliary classifier.
-    fn beside(&self, plan: &Plan) -> Self {
+    pub(crate) fn beside(&self, plan: &Plan) -> Self {
         Wiring { paths: self.paths, merge: self.merge, ..Wiring::single(plan) }
     }
 }
@@ -69,7 +69,7 @@ struct AuxiliaryChain {
 }
 
 /// A head of the interface: a classifier for each path.
-struct ChainHead {
+pub(crate) struct ChainHead {
     name: String,
     classifiers: Vec<Classifier>,
 }
@@ -200,27 +200,30 @@ fn merged(merge: Merge, paths: &[Tensor]) -> Tensor {
 }
 
 fn layers(plan: &Plan, wiring: &Wiring, params: &Params) -> Result<Vec<Paths>, Error> {
-    let wired = wiring.crossings.iter().zip(&wiring.executions);
-    plan.blocks
-        .iter()
-        .zip(wired)
-        .map(|(planned, (crossing, execution))| {
-            let by_stage = format!("{}.{}", planned.stage, planned.index);
-            let place = match &planned.single {
-                Some(public) if wiring.paths == 1 => below(params, &public.place).renaming(&public.renames),
-                _ => below(params, &by_stage),
-            };
-            let layer = PathsConfig {
-                crossing: crossing.clone(),
-                execution: *execution,
-                ..PathsConfig::new(planned.block.clone(), wiring.paths)
-            };
-            Ok(layer.build(planned.input, &place, &planned.position())?)
-        })
-        .collect()
+    (0..plan.blocks.len()).map(|at| layer(plan, wiring, at, params)).collect()
 }
 
-fn heads(plan: &Plan, paths: usize, interface: &Interface, params: &Params) -> Result<Vec<ChainHead>, Error> {
+/// The layer of block `at` of the plan.
+pub(crate) fn layer(plan: &Plan, wiring: &Wiring, at: usize, params: &Params) -> Result<Paths, Error> {
+    let planned = &plan.blocks[at];
+    let place = match &planned.single {
+        Some(public) if wiring.paths == 1 => below(params, &public.place).renaming(&public.renames),
+        _ => below(params, &format!("{}.{}", planned.stage, planned.index)),
+    };
+    let layer = PathsConfig {
+        crossing: wiring.crossings[at].clone(),
+        execution: wiring.executions[at],
+        ..PathsConfig::new(planned.block.clone(), wiring.paths)
+    };
+    Ok(layer.build(planned.input, &place, &planned.position())?)
+}
+
+pub(crate) fn heads(
+    plan: &Plan,
+    paths: usize,
+    interface: &Interface,
+    params: &Params,
+) -> Result<Vec<ChainHead>, Error> {
     let features = plan.shape().channels();
     let build = |at: usize, name: &str, target: &Target| {
         let Target::Classes(classes) = *target else {
@@ -251,6 +254,6 @@ fn heads(plan: &Plan, paths: usize, interface: &Interface, params: &Params) -> R
 }
 
 /// The place at a dotted path; the empty one is the place itself.
-fn below(params: &Params, path: &str) -> Params {
+pub(crate) fn below(params: &Params, path: &str) -> Params {
     path.split('.').filter(|part| !part.is_empty()).fold(params.clone(), |place, part| place / part)
 }

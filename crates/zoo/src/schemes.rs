@@ -36,7 +36,15 @@ impl Scheme {
     /// # Errors
     /// [`Error::Config`] for a rule that is none, which a test holds to be impossible.
     pub fn renaming(&self) -> Result<Renaming, Error> {
-        self.rules.iter().try_fold(Renaming::new(), |renaming, rule| {
+        self.renaming_onto(Renaming::new())
+    }
+
+    /// The same after the rules of `base`, whose heads and optional places stay.
+    ///
+    /// # Errors
+    /// As [`Scheme::renaming`].
+    pub fn renaming_onto(&self, base: Renaming) -> Result<Renaming, Error> {
+        self.rules.iter().try_fold(base, |renaming, rule| {
             Ok(match *rule {
                 Exact(from, to) => renaming.exact(from, to),
                 Prefix(from, to) => renaming.prefix(from, to),
@@ -205,6 +213,15 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), SCHEMES.len());
         assert!(SCHEMES.iter().all(|scheme| scheme.renaming().is_ok()));
+    }
+
+    #[test]
+    fn the_book_has_every_scheme() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/src/weights.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        for Scheme { name, summary, .. } in SCHEMES {
+            assert!(page.contains(&format!("| `{name}` | {summary} |\n")), "docs/src/weights.md lacks `{name}`");
+        }
     }
 
     #[test]

@@ -14,8 +14,10 @@ pub(crate) fn run(args: Bench) -> anyhow::Result<()> {
     if args.explain {
         return explain(args);
     }
+    let weights = args.weights.as_deref().map(|file| super::weight_file(file, args.scheme.as_deref())).transpose()?;
     let benchmark = Benchmark {
         pass: args.pass(),
+        weights,
         models: args.models,
         precision: args.precision,
         batch: args.batch,

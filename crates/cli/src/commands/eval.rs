@@ -61,7 +61,10 @@ fn judge(args: &Eval, cache: &Path) -> anyhow::Result<Judge> {
             let trained = super::trained(&folder, args.checkpoint, args.ema)?;
             Ok(Judge::of_trained(trained, &folder, args.data.as_deref(), cache)?)
         }
-        (None, Some(model), Some(weights), Some(data)) => Ok(Judge::of_weights(model, weights, data, cache)?),
+        (None, Some(model), Some(weights), Some(data)) => {
+            let weights = super::weight_file(weights, args.scheme.as_deref())?;
+            Ok(Judge::of_weights(model, &weights, data, cache)?)
+        }
         _ => bail!("no run folder, nor --model, --weights and --data; see `mp-train eval --help`"),
     }
 }

@@ -10,12 +10,13 @@ mod routes;
 mod train;
 mod weights;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use mp_data::{Format, Manifest};
 use mp_train::machine::{self, neighbours};
+use mp_train::weights::WeightFile;
 use mp_train::{Error, RunFolder, Trained};
 
 use crate::args::{Command, DataDir, State};
@@ -34,6 +35,11 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Data(args) => data::run(args)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A file of weights, under the names of a scheme where one is named.
+fn weight_file(file: &Path, scheme: Option<&str>) -> Result<WeightFile, Error> {
+    WeightFile::under(file, scheme.unwrap_or_default())
 }
 
 /// A network of a run: with its weights, or their averages.

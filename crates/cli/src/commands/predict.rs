@@ -37,7 +37,8 @@ pub(crate) fn run(args: Predict) -> anyhow::Result<ExitCode> {
 /// The network, and the paths that are its inputs.
 fn network(args: &Predict) -> anyhow::Result<(Trained, &[PathBuf])> {
     if let (Some(model), Some(weights)) = (&args.model, &args.weights) {
-        return Ok((Trained::of_weights(model, weights)?, &args.paths));
+        let weights = super::weight_file(weights, args.scheme.as_deref())?;
+        return Ok((Trained::of_weights(model, &weights)?, &args.paths));
     }
     let Some((run, inputs)) = args.paths.split_first() else { bail!("no run folder; see `mp-train predict --help`") };
     let folder = RunFolder::open(run)?;

@@ -71,6 +71,8 @@ fn plan(args: &Train) -> anyhow::Result<Plan> {
     let mut overrides = Vec::new();
     overrides.extend(args.model.iter().map(|model| Override::string("model.name", model)));
     overrides.extend(args.data.iter().map(|data| Override::string("data.name", data)));
+    overrides.extend(args.init.iter().map(|file| Override::string("model.init", file)));
+    overrides.extend(args.scheme.iter().map(|scheme| Override::string("model.init_scheme", scheme)));
     overrides.extend(args.overrides.iter().cloned());
 
     let names_run = args.recipe.is_some() || (args.model.is_some() && args.data.is_some());

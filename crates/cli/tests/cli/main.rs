@@ -15,6 +15,7 @@ mod run;
 mod splits;
 mod threads;
 mod together;
+mod weights;
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -56,7 +56,8 @@ impl BatchNorm2dConfig {
 /// `y = (x - mean) / sqrt(var + eps) · weight + bias` per channel: `[B, C, H, W]` to the same, and `[B, C]` to the same.
 ///
 /// Training uses the batch's statistics and updates the running ones (unbiased variance); evaluation uses the running
-/// ones. Ioffe and Szegedy, arXiv 1502.03167.
+/// ones, and so does training where the scale is frozen ([`Store::freeze`](crate::Store::freeze)). Ioffe and Szegedy, arXiv
+/// 1502.03167.
 ///
 /// What follows a norm in most networks, a ReLU or the addition of a shortcut and a ReLU, is best asked of the norm itself
 /// ([`BatchNorm2d::forward_relu`], [`BatchNorm2d::forward_add_relu`]): channels-last maps on the CPU then take no further
@@ -118,12 +119,14 @@ impl BatchNorm2d {
     }
 
     pub(super) fn apply(&self, x: &Tensor, residual: Option<&Tensor>, relu: bool, mode: Mode) -> Tensor {
-        if mode.is_train() {
+        // A frozen norm is a part of what is not trained: its statistics stay those that its scale was trained with.
+        let learns = mode.is_train() && self.weight.requires_grad();
+        if learns {
             let _ = self.batches.shallow_clone().g_add_scalar_(1);
         }
         if mp_native::can_norm(x) && self.is_wide() {
             // Only tensors of another shape are refused here: falling back would hide a fault of the caller.
-            return mp_native::batch_norm(x, self.state(), residual, relu, mode.is_train())
+            return mp_native::batch_norm(x, self.state(), residual, relu, learns)
                 .unwrap_or_else(|error| panic!("{error}"));
         }
         let mut y = x.batch_norm(
@@ -131,7 +134,7 @@ impl BatchNorm2d {
             Some(&self.bias),
             Some(&self.running_mean),
             Some(&self.running_var),
-            mode.is_train(),
+            learns,
             self.config.momentum,
             self.config.eps,
             true,

@@ -90,6 +90,16 @@ impl RouterConfig for MixerConfig {
         })
     }
 
+    fn near_identity(&self, RoutingShape { sources, targets, .. }: RoutingShape) -> Vec<(String, Vec<f64>)> {
+        let (name, temperature, normalisation) = match self {
+            MixerConfig::Gate(gate) => ("gate.bias2", gate.temperature, gate.normalisation),
+            MixerConfig::Learned(learned) => ("stitch", learned.temperature, learned.normalisation),
+            MixerConfig::Uniform | MixerConfig::Identity => return Vec::new(),
+        };
+        let logits = normalisation.near_identity(sources, targets);
+        vec![(name.to_owned(), logits.into_iter().map(|logit| logit * temperature).collect())]
+    }
+
     fn is_identity(&self) -> bool {
         *self == MixerConfig::Identity
     }

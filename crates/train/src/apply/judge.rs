@@ -14,6 +14,7 @@ use crate::folder::RunFolder;
 use crate::images::{Corpus, ensure_there};
 use crate::recipe::{Recipe, Spec};
 use crate::split::{Split, ValidSplit};
+use crate::weights::WeightFile;
 
 /// Evaluates a checkpoint of a run on images of the run's data set, and says which they are; `cache` is the folder of downloaded
 /// data sets.
@@ -62,7 +63,7 @@ impl Judge {
     ///
     /// # Errors
     /// As [`Trained::of_weights`]; data that is missing, or of other classes.
-    pub fn of_weights(model: &Spec, file: &Path, data: &str, cache: &Path) -> Result<Self, Error> {
+    pub fn of_weights(model: &Spec, file: &WeightFile, data: &str, cache: &Path) -> Result<Self, Error> {
         let mut recipe = Recipe::default();
         model.name.clone_into(&mut recipe.model.name);
         data.clone_into(&mut recipe.data.name);

@@ -1,12 +1,9 @@
 //! A trained network, ready to use.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-
 use mp_data::Statistics;
 use mp_nn::{Store, load_tensors};
 use mp_zoo::{Model, ModelName};
-use tch::{Device, Tensor};
+use tch::Device;
 
 use crate::Error;
 use crate::checkpoint::{self, Checkpoint, Which};
@@ -14,6 +11,7 @@ use crate::folder::RunFolder;
 use crate::images::{Identity, Origin};
 use crate::learn::{Teacher, check_precision};
 use crate::recipe::{Precision, Recipe, Spec};
+use crate::weights::{Fit, WeightFile};
 
 /// Which of its weights a checkpoint puts into a model.
 type Restore = fn(&Checkpoint, &Store) -> Result<(), Error>;
@@ -66,25 +64,33 @@ impl Trained {
         Ok(trained)
     }
 
-    /// The network `model` with the weights of `file`: a checkpoint, or any safetensors file with the names of the model.
+    /// The network `model` with the weights of `file`: a checkpoint, or a file with the names of the model or, for a single
+    /// network, of a [scheme](mp_zoo::schemes).
     ///
     /// A checkpoint knows how its model routes. Plain weights do not, and say nothing about images and classes either, but for
     /// their number, which is that of the head's outputs. The model's native size is taken then, numbers for class
     /// names, and for colour images the normalisation of ImageNet.
     ///
     /// # Errors
-    /// A name that no model has; a file that is not whole, or whose weights are not those of the model.
-    pub fn of_weights(model: &Spec, file: &Path) -> Result<Self, Error> {
-        let weights = load_tensors(file)?;
-        if checkpoint::is_checkpoint(&weights) {
-            return Self::of_checkpoint(&model.name, &Checkpoint::of_file(file, weights)?, Checkpoint::restore_weights);
+    /// A name that no model has; a file that is not whole; [`Error::NoFit`] for weights that are not those of the model.
+    pub fn of_weights(model: &Spec, file: &WeightFile) -> Result<Self, Error> {
+        let path = file.path();
+        match load_tensors(path) {
+            Ok(weights) if checkpoint::is_checkpoint(&weights) => {
+                let checkpoint = Checkpoint::of_file(path, weights)?;
+                return Self::of_checkpoint(&model.name, &checkpoint, Checkpoint::restore_weights);
+            }
+            // What is of another format is read, or refused, by the next reader.
+            Ok(_) | Err(mp_nn::Error::Foreign { .. }) => {}
+            Err(error) => return Err(error.into()),
         }
         let mut identity = native_identity(model)?;
-        if let Some(classes) = classes_of_head(&identity, &weights.tensors)? {
+        let fit = Fit::to_apply(file, &model.name, &identity.options())?;
+        if let Some(classes) = fit.classes() {
             identity.classes = numbered(classes);
         }
         let (network, store) = build(&model.name, &identity)?;
-        store.copy_from(&weights.tensors, file)?;
+        fit.load(&store)?;
         Ok(Self {
             identity,
             model: network,
@@ -99,6 +105,11 @@ impl Trained {
     /// The network as one that another learns from.
     pub fn into_teacher(self) -> Teacher {
         Teacher { model: self.model, store: self.store, precision: self.precision }
+    }
+
+    /// Its parameters and buffers.
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
     /// Where the network is.
@@ -119,45 +130,8 @@ impl Trained {
     }
 }
 
-/// The number of classes that weights are for: the head is what has another shape for another number of them.
-///
-/// `None` where the weights do not agree about it; strict loading then says how they differ from the model.
-fn classes_of_head(identity: &Identity, weights: &BTreeMap<String, Tensor>) -> Result<Option<i64>, Error> {
-    let shapes = |classes: i64| -> Result<Vec<(String, Vec<i64>)>, Error> {
-        let identity = Identity { classes: numbered(classes), ..identity.clone() };
-        let store = Store::new(Device::Cpu, 0);
-        mp_zoo::build(&identity.model, &identity.options(), &store.root())?;
-        Ok(store.entries().into_iter().map(|entry| (entry.name, entry.tensor.size())).collect())
-    };
-    let (one, other) = (shapes(2)?, shapes(3)?);
-    let mut found = None;
-    for ((name, two), (_, three)) in one.iter().zip(&other).filter(|((_, two), (_, three))| two != three) {
-        let Some(axis) = (0..two.len()).find(|axis| (two[*axis], three[*axis]) == (2, 3)) else { return Ok(None) };
-        let classes = weights.get(name).and_then(|tensor| tensor.size().get(axis).copied());
-        match (classes, found) {
-            (None, _) | (Some(0), _) => return Ok(None),
-            (Some(classes), None) => found = Some(classes),
-            (Some(classes), Some(before)) if classes != before => return Ok(None),
-            _ => {}
-        }
-    }
-    Ok(found)
-}
-
 fn numbered(classes: i64) -> Vec<String> {
     (0..classes).map(|class| class.to_string()).collect()
-}
-
-/// Writes the weights that training `model` would start from under `seed`, for images of the model's native size; returns
-/// the number of its parameters.
-///
-/// # Errors
-/// A model that cannot be built; a file that cannot be written.
-pub fn save_starting_weights(model: &Spec, seed: u64, file: &Path) -> Result<u64, Error> {
-    let store = Store::new(Device::Cpu, seed);
-    mp_zoo::build(&model.name, &native_identity(model)?.options(), &store.root())?;
-    store.save(file)?;
-    Ok(store.parameter_count())
 }
 
 /// The seed does not matter: all starting values are replaced.
@@ -167,7 +141,7 @@ fn build(model: &str, identity: &Identity) -> Result<(Model, Store), Error> {
     Ok((network, store))
 }
 
-fn native_identity(model: &Spec) -> Result<Identity, Error> {
+pub(super) fn native_identity(model: &Spec) -> Result<Identity, Error> {
     let input = model.name.parse::<ModelName>()?.family.native;
     let Statistics { mean, std } = match input.channels {
         3 => Statistics::imagenet(),

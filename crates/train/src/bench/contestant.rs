@@ -9,6 +9,7 @@ use tch::{Device, Kind, Tensor};
 use super::{Benchmark, Pass};
 use crate::learn::{Learner, forward};
 use crate::recipe::{Precision, Recipe};
+use crate::weights::Fit;
 use crate::{Error, Spec, machine};
 
 /// Passes of each model that are not timed.
@@ -48,7 +49,11 @@ impl Contestant {
         let mut recipe = Recipe::default();
         recipe.train.precision = precision;
         let options = ModelOptions::routed(input, spec.routing.clone());
-        let learner = Learner::new(&spec.name, &options, &recipe, device)?;
+        let mut learner = Learner::new(&spec.name, &options, &recipe, device)?;
+        if let Some(file) = &benchmark.weights {
+            let fit = Fit::to_start(file, &spec.name, &options)?;
+            learner.start_from(|store| fit.start(store, recipe.model.init_noise, recipe.train.seed))?;
+        }
         let images = Tensor::randn([batch as i64, input.size, input.size, input.channels], (Kind::Float, device));
         let labels = Tensor::randint(input.classes, [batch as i64], (Kind::Int64, device));
         Ok(Self { learner, images: images.permute([0, 3, 1, 2]), labels, pass, precision })

@@ -14,6 +14,7 @@ use tch::Device;
 
 use crate::machine::device_name;
 use crate::recipe::Precision;
+use crate::weights::WeightFile;
 use crate::{Error, Spec};
 use contestant::Contestant;
 use peak::Peak;
@@ -69,6 +70,8 @@ pub struct Benchmark {
     pub threads: usize,
     /// Also measure the machine's peak: one product of large matrices in every round.
     pub peak: bool,
+    /// Weights that every model starts from, in place of drawn ones.
+    pub weights: Option<WeightFile>,
 }
 
 impl Default for Benchmark {
@@ -81,6 +84,7 @@ impl Default for Benchmark {
             rounds: 10,
             threads: 0,
             peak: false,
+            weights: None,
         }
     }
 }

@@ -30,6 +30,14 @@ impl Ema {
         Self { decay: config.decay, steps: counter(), averages: store.entries().into_iter().map(average).collect() }
     }
 
+    /// Lets the averages start again from the weights as they are.
+    pub(super) fn restart(&mut self) {
+        let _guard = tch::no_grad_guard();
+        for Average { entry, value } in &mut self.averages {
+            value.copy_(&entry.tensor);
+        }
+    }
+
     /// Takes note of the weights after a step.
     pub(super) fn update(&mut self) {
         let _guard = tch::no_grad_guard();

@@ -6,7 +6,7 @@ use mp_zoo::{Cost, Interface, Model, ModelOptions, Output};
 use tch::{Device, Kind, Tensor};
 
 use super::ema::Ema;
-use super::{Classification, Objective, Targets};
+use super::{Classification, Objective, Targets, finetune};
 use crate::Error;
 use crate::optim::{self, Gradients, Optimiser};
 use crate::recipe::{Precision, Recipe};
@@ -40,7 +40,8 @@ impl Learner {
     /// A learner of the model `name`, with the starting weights of the recipe's seed.
     ///
     /// # Errors
-    /// A model that cannot be built; [`Error::Precision`]; a routing loss that the model's routes cannot give.
+    /// A model that cannot be built; [`Error::Precision`]; a routing loss that the model's routes cannot give;
+    /// patterns of `[finetune]` that match nothing.
     pub fn new(name: &str, options: &ModelOptions, recipe: &Recipe, device: Device) -> Result<Self, Error> {
         let precision = recipe.train.precision;
         check_precision(precision, device)?;
@@ -52,9 +53,10 @@ impl Learner {
             recipe.routing_loss.total(&model.forward(&image, Mode::Eval).trace)?.is_some()
         };
 
-        let optimiser = optim::build(&recipe.optimiser, store.parameters());
+        let parameters = finetune::apply(&recipe.finetune, name, options, &store)?;
+        let optimiser = optim::build_at_rates(&recipe.optimiser, parameters);
         let ema = recipe.train.ema.as_ref().map(|config| Ema::of(&store, config));
-        let (gradients, clip_norm) = (Gradients::of(store.parameters()), recipe.train.clip_norm);
+        let (gradients, clip_norm) = (Gradients::of(finetune::trained(&store)), recipe.train.clip_norm);
         Ok(Self {
             model,
             store,
@@ -74,6 +76,16 @@ impl Learner {
     pub fn minimising(mut self, objective: impl Objective + 'static) -> Self {
         self.objective = Box::new(objective);
         self
+    }
+
+    /// Lets `start` put other starting values in the place of the drawn ones; averages of the weights then start from them.
+    ///
+    /// # Errors
+    /// Those of `start`.
+    pub fn start_from<T>(&mut self, start: impl FnOnce(&Store) -> Result<T, Error>) -> Result<T, Error> {
+        let found = start(&self.store)?;
+        self.ema.iter_mut().for_each(Ema::restart);
+        Ok(found)
     }
 
     /// What is minimised.

@@ -3,6 +3,7 @@
 
 mod batch_norm;
 mod ema;
+mod finetune;
 mod learner;
 mod objective;
 mod procedure;

@@ -4,7 +4,7 @@ use mp_nn::Entry;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use super::{AdamConfig, AdamWConfig, LambConfig, LionConfig, MaxNorm, Optimiser, RmsPropConfig, SgdConfig};
+use super::{AdamConfig, AdamWConfig, Grouped, LambConfig, LionConfig, MaxNorm, Optimiser, RmsPropConfig, SgdConfig};
 use crate::Error;
 use crate::choice::{self, Choice};
 
@@ -139,6 +139,22 @@ impl TryFrom<Table> for OptimiserConfig {
         let common: Common = table.try_into().map_err(|error: toml::de::Error| error.message().to_owned())?;
         Ok(Self { lr: common.lr.unwrap_or(found.lr), max_norm: common.max_norm.unwrap_or(found.max_norm), ..found })
     }
+}
+
+/// The optimiser of a recipe, at its start, with parameters that each learn at a multiple of its rate.
+pub fn build_at_rates(config: &OptimiserConfig, parameters: Vec<(Entry, f64)>) -> Box<dyn Optimiser> {
+    let mut groups: Vec<(f64, Vec<Entry>)> = Vec::new();
+    for (entry, factor) in parameters {
+        match groups.iter_mut().find(|(of_group, _)| *of_group == factor) {
+            Some((_, group)) => group.push(entry),
+            None => groups.push((factor, vec![entry])),
+        }
+    }
+    // Most recipes ask for one rate: one pass over all parameters then makes a step.
+    if groups.iter().all(|(factor, _)| *factor == 1.0) {
+        return build(config, groups.into_iter().flat_map(|(_, group)| group).collect());
+    }
+    Box::new(Grouped::new(groups.into_iter().map(|(factor, group)| (factor, build(config, group))).collect()))
 }
 
 /// The optimiser of a recipe, at its start.

@@ -12,6 +12,7 @@ mod adam;
 mod adamw;
 mod config;
 mod gradients;
+mod grouped;
 mod lamb;
 mod lion;
 mod max_norm;
@@ -27,8 +28,9 @@ use config::Settings;
 
 pub use adam::{Adam, AdamConfig};
 pub use adamw::{AdamW, AdamWConfig};
-pub use config::{OptimiserConfig, RuleConfig, build};
+pub use config::{OptimiserConfig, RuleConfig, build, build_at_rates};
 pub use gradients::Gradients;
+pub use grouped::Grouped;
 pub use lamb::{Lamb, LambConfig};
 pub use lion::{Lion, LionConfig};
 pub use max_norm::MaxNorm;

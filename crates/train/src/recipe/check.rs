@@ -19,6 +19,7 @@ impl Recipe {
         self.check_data()?;
         self.check_procedure()?;
         self.optimiser.check()?;
+        self.finetune.check()?;
         self.schedule.check(self.optimiser.lr, self.train.epochs)?;
         self.routing_loss
             .check()
@@ -26,8 +27,11 @@ impl Recipe {
     }
 
     fn check_model(&self) -> Result<(), Error> {
-        let ModelConfig { name, routing } = &self.model;
+        let ModelConfig { name, routing, init, init_scheme, .. } = &self.model;
         ensure(!name.is_empty(), "model.name", "empty", "a name that `mp-train models` lists")?;
+        self.model.start()?;
+        let alone = init.is_empty() && !init_scheme.is_empty();
+        ensure(!alone, "model.init_scheme", init_scheme, "a file of weights beside it, as model.init")?;
         ensure_routes(name, routing)
     }
 

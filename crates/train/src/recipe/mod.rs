@@ -7,6 +7,7 @@ mod check;
 mod class_weights;
 mod difference;
 mod embedded;
+mod finetune;
 mod numbers;
 mod overrides;
 mod parse;
@@ -22,14 +23,17 @@ pub(crate) use check::ensure_routes;
 pub use class_weights::ClassWeights;
 pub use difference::Difference;
 pub use embedded::{Embedded, embedded};
+pub use finetune::FinetuneConfig;
 pub use mp_zoo::RoutingConfig;
 pub use numbers::{NUMBERS, Number};
 pub use overrides::Override;
 pub use procedure::{DistillationConfig, HintsConfig, ProcedureConfig};
 pub use spec::Spec;
 
+use crate::Error;
 use crate::optim::OptimiserConfig;
 use crate::schedule::{Schedule, ScheduleConfig};
+use crate::weights::WeightFile;
 
 /// Everything that decides what a run computes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -47,18 +51,48 @@ pub struct Recipe {
     pub optimiser: OptimiserConfig,
     /// How the learning rate changes.
     pub schedule: ScheduleConfig,
+    /// What is not trained, and what learns faster or slower; by default all learns alike.
+    pub finetune: FinetuneConfig,
     /// Auxiliary losses on the gates; all off by default.
     pub routing_loss: RoutingLossConfig,
 }
 
 /// The network, by its name in the zoo.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelConfig {
     /// A name that `mp-train models` lists.
     pub name: String,
+    /// A file of weights that a new run starts from; empty: the weights are drawn.
+    pub init: String,
+    /// The scheme of the names in that file; empty: it is found by trying.
+    pub init_scheme: String,
+    /// Where one network starts several paths or members: the deviation of the noise on each tensor, as a share of its own.
+    pub init_noise: f64,
     /// Where and how paths exchange features.
     pub routing: RoutingConfig,
+}
+
+impl Default for ModelConfig {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            init: String::new(),
+            init_scheme: String::new(),
+            init_noise: 0.01,
+            routing: RoutingConfig::default(),
+        }
+    }
+}
+
+impl ModelConfig {
+    /// The weights that a new run starts from, if they are not drawn.
+    ///
+    /// # Errors
+    /// [`Error::UnknownScheme`].
+    pub fn start(&self) -> Result<Option<WeightFile>, Error> {
+        (!self.init.is_empty()).then(|| WeightFile::under(&self.init, &self.init_scheme)).transpose()
+    }
 }
 
 /// The images and what is done to them.

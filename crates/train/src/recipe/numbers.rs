@@ -52,6 +52,7 @@ const HUGE: f64 = 1e30;
 
 /// Every numeric key of a recipe.
 pub const NUMBERS: &[Number] = &[
+    number("model.init_noise", Real(0.0, 1.0)),
     number("model.routing.mixer.hidden", Whole(1, SIDE)).of("channels"),
     number("model.routing.mixer.temperature", Real(1e-6, 1e6)),
     number("model.routing.mixer.diagonal", Real(-1e6, 1e6)),
@@ -128,6 +129,7 @@ pub const NUMBERS: &[Number] = &[
     number("schedule.first", Real(0.001, MANY as f64)).of("epochs"),
     number("schedule.stretch", Real(1.0, 100.0)),
     number("schedule.decay", Above(0.0, 1.0)),
+    number("finetune.decay_by_depth", Above(0.0, 1.0)),
     number("routing_loss.importance", Real(0.0, HUGE)),
     number("routing_loss.load", Real(0.0, HUGE)),
     number("routing_loss.load_sigma", Above(0.0, HUGE)),

@@ -76,7 +76,7 @@ pub fn train(
 ) -> Result<Finished, Error> {
     recipe.check()?;
     let typed = &recipe.data.name;
-    let recipe = &with_absolute_path(recipe);
+    let recipe = &with_absolute_paths(recipe);
     let prior = match start {
         Start::New => {
             RunFolder::ensure_free(out)?;
@@ -97,8 +97,9 @@ pub fn train(
     let tuned = tuned(recipe, &corpus, checkpoint, cache)?;
     ensure_wanted(stop)?;
     let mut trainer = Trainer::new(&tuned, &corpus, device)?;
-    if let Some(checkpoint) = checkpoint {
-        trainer.resume(checkpoint)?;
+    match checkpoint {
+        Some(checkpoint) => trainer.resume(checkpoint)?,
+        None => notes.extend(trainer.start()?),
     }
     progress.observe(&Event::Data(&corpus.description(typed)))?;
     let steps_per_epoch = trainer.steps_per_epoch();
@@ -160,7 +161,7 @@ fn begin(out: &Path, start: Start, recipe: &Recipe) -> Result<(RunFolder, Lock),
 /// The images of a run that goes on, as they were, with what is worth saying about what has changed, and what they were found
 /// to be where that was compared.
 fn unchanged(prior: &Prior, asked: &Recipe, cache: &Path) -> Result<(Corpus, Vec<String>, Option<Origin>), Error> {
-    let stored = with_absolute_path(&prior.recipe()?);
+    let stored = with_absolute_paths(&prior.recipe()?);
     // Opened as the run had it: what differs then is the images.
     let mut same = stored.clone();
     same.data.name.clone_from(&asked.data.name);
@@ -188,15 +189,21 @@ fn unchanged(prior: &Prior, asked: &Recipe, cache: &Path) -> Result<(Corpus, Vec
     Err(Error::Different { path: prior.folder.path().to_owned(), differences: refused })
 }
 
-/// The recipe with the places of its data and of its teacher as they are found from any folder. Links stay as they were named:
-/// where they lead may change.
-fn with_absolute_path(recipe: &Recipe) -> Recipe {
+/// The recipe with the places of its data, its teacher and its starting weights as they are found from any folder. Links stay as
+/// they were named: where they lead may change.
+fn with_absolute_paths(recipe: &Recipe) -> Recipe {
     let mut recipe = recipe.clone();
     if mp_data::Manifest::find(&recipe.data.name).is_err() {
         make_absolute(&mut recipe.data.name);
     }
     if let Some(teacher) = recipe.procedure.teacher_mut() {
         make_absolute(teacher);
+    }
+    let init = &recipe.model.init;
+    if !init.is_empty()
+        && let Some(path) = std::path::absolute(init).ok().and_then(|path| path.into_os_string().into_string().ok())
+    {
+        recipe.model.init = path;
     }
     recipe
 }
@@ -314,6 +321,6 @@ mod tests {
         std::os::unix::fs::symlink("monday", &link).unwrap();
         let mut recipe = Recipe::default();
         recipe.data.name = link.display().to_string();
-        assert_eq!(with_absolute_path(&recipe).data.name, recipe.data.name);
+        assert_eq!(with_absolute_paths(&recipe).data.name, recipe.data.name);
     }
 }

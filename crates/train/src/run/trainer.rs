@@ -16,6 +16,7 @@ use crate::learn::{self, Classification, Learner, Procedure, Targets, TrainBatch
 use crate::recipe::{Precision, Recipe};
 use crate::schedule::Schedule;
 use crate::watch::{Epoch, Event, Interval, Observer};
+use crate::weights::Fit;
 
 /// A run, ready to start or to go on.
 pub struct Trainer<'a> {
@@ -72,6 +73,18 @@ impl<'a> Trainer<'a> {
             header: Header::new(identity),
             running: Running::default(),
         })
+    }
+
+    /// Gives the model the weights that its recipe says it starts from, if it says any; what was found there, on one line.
+    ///
+    /// # Errors
+    /// A file that cannot be read; [`Error::NoFit`].
+    pub fn start(&mut self) -> Result<Option<String>, Error> {
+        let Some(file) = self.recipe.model.start()? else { return Ok(None) };
+        let fit = Fit::to_start(&file, &self.header.identity.model, &self.header.identity.options())?;
+        let (noise, seed) = (self.recipe.model.init_noise, self.recipe.train.seed);
+        self.learner.start_from(|store| fit.start(store, noise, seed))?;
+        Ok(Some(format!("starts from {fit}")))
     }
 
     /// Goes back to where the checkpoint was taken.
