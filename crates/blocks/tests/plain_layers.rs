@@ -159,3 +159,10 @@ fn views_of_an_image_keep_its_size_and_detail_is_what_blurring_takes() {
     assert_same(&(view(ImageView::Blurred) + view(ImageView::Detail)), &x);
     assert_eq!(view(ImageView::Centre).size(), x.size());
 }
+
+#[test]
+fn maxout_has_the_parameters_of_its_pieces() {
+    let (store, y) = run(&PlainConvConfig { pieces: 2, ..PlainConvConfig::new(6, 3) }, &pattern(&[1, 4, 5, 5]));
+    assert_eq!(store.parameter_count(), 2 * (9 * 4 * 6 + 6));
+    assert_eq!(y.size(), [1, 6, 5, 5]);
+}

@@ -105,6 +105,10 @@ fn first_networks() {
         ("fitnet3", 1_699_638, 324_138_376),
         ("fitnet4", 2_742_102, 381_941_128),
         ("rectifier_mlp", 5_085_010, 5_082_000),
+        // The widths at which it has as many parameters as ResNet-20, 56 and 110.
+        ("rectifier_mlp_w83", 269_843, 269_584),
+        ("rectifier_mlp_w240", 855_610, 854_880),
+        ("rectifier_mlp_w437", 1_730_093, 1_728_772),
         ("highway19", 2_256_838, 330_826_728),
         ("mcdnn", 1_660_710, 99_661_000),
         ("mcdnn_e8", 8 * 1_660_710, 797_288_000),
@@ -112,4 +116,21 @@ fn first_networks() {
     ];
     check(CIFAR, &small);
     check(InputSize { classes: 100, ..CIFAR }, &[("highway19", 2_265_928, 330_835_728), ("nin", 984_356, 223_592_448)]);
+}
+
+#[test]
+fn ninety_classes_more_are_ninety_rows_of_the_head() {
+    for (name, features) in [
+        ("alexnet_cifar", 512),
+        ("vgg16_bn_cifar", 512),
+        ("googlenet_cifar", 1024),
+        ("lenet5", 84),
+        ("fitnet1", 500),
+        ("mcdnn", 100),
+        ("rectifier_mlp", 1000),
+    ] {
+        let parameters =
+            |classes| cost_of(name, &ModelOptions::new(InputSize { classes, ..CIFAR })).unwrap().parameters;
+        assert_eq!(parameters(100) - parameters(10), 90 * (features + 1), "{name}");
+    }
 }

@@ -24,7 +24,7 @@ pub(super) const FAMILIES: &[Family] = &[
         native: CIFAR,
         knob: Knob::width(300),
         make: Make::Chain(|size, interface| {
-            let second = if size.value == size.published { 100 } else { size.scaled(100, 1).max(10) };
+            let second = size.scaled(100, 1).max(10);
             plan(size, interface, &[(300, 3, 2), (300, 2, 2), (300, 3, 2), (300, 2, 2)], &[size.scaled(300, 1), second])
         }),
     },
