@@ -301,7 +301,7 @@ Examples:
 Names are base[_wWIDTH][_xPATHS[_cc|_cp|_stitch] | _eMEMBERS]. Any such name builds, also with widths, paths and
 members that are not listed, and is shown with its cost where it is given in full.")]
 pub(crate) struct Models {
-    /// Only models whose name contains this, and the model of this name
+    /// Models whose name contains this, with their forms, and the model of this name; without it, each family's own network
     pub(crate) pattern: Option<String>,
     /// List the size of every family that comes nearest to this model's cost, for the same images
     #[arg(long = "match", value_name = "MODEL")]
