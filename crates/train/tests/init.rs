@@ -21,7 +21,7 @@ const CACHE: &str = "no cache: digits are built in";
 
 /// A single network after two epochs on all digits.
 static SINGLE: LazyLock<(tempfile::TempDir, RunFolder)> =
-    LazyLock::new(|| trained(&["model.name=base_cnn_w8", "data.limit=0"]));
+    LazyLock::new(|| trained(&["model.name=base_cnn_w8", "data.limit=0", "train.batch_size=8"]));
 
 fn single() -> WeightFile {
     WeightFile::new(checkpoint::last(&SINGLE.1.checkpoints()))

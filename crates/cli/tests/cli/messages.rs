@@ -59,12 +59,12 @@ fn files_that_are_no_weights_are_called_what_they_are() {
     let folder = tempfile::tempdir().unwrap();
     let zip = |name: &str| [b"PK\x03\x04\x14\0\0\0\0\0".as_slice(), name.as_bytes(), &[0; 64]].concat();
     for (name, bytes, expected) in [
+        ("a.pth", zip("archive/data.pkl"), "a.pth is damaged or cut short: as a zip archive"),
         (
-            "a.pth",
-            zip("archive/data.pkl"),
-            "a.pth is a PyTorch file (.pt, .pth), expected a safetensors file: write its tensors",
+            "b.pt",
+            b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.".to_vec(),
+            "b.pt is damaged or cut short: its pickle, byte 0: expected",
         ),
-        ("b.pt", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.".to_vec(), "b.pt is a Python pickle"),
         ("c.npz", zip("fc.weight.npy"), "c.npz is an archive of NumPy arrays"),
         ("d.safetensors", b"<!DOCTYPE html><title>Not found</title>".to_vec(), "d.safetensors is a web page"),
         (
