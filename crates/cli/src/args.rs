@@ -156,7 +156,7 @@ Examples:
   mp-train eval runs/averaged --checkpoint best --ema
   mp-train eval runs/quickstart --data elsewhere/of/the/data --predictions predictions.csv
   mp-train eval --model resnet18 --weights resnet18.safetensors --data my/folder
-  mp-train eval --model resnet20 --weights resnet20-12fca82f.th --scheme akamaster --data cifar10
+  mp-train eval --model resnet20 --weights resnet20_cifar10.pth --scheme pytorchcv-resnet --data cifar10
 
 Images are brought to the network's size and normalised as the checkpoint says, exactly as predict does.")]
 pub(crate) struct Eval {

@@ -120,11 +120,7 @@ impl StateDict {
     }
 
     /// The tensors of the file beside those of the model that get their values.
-    fn fit<'e>(
-        &'e self,
-        entries: &'e [Entry],
-        renaming: &Renaming,
-    ) -> Result<(Vec<(&'e Entry, &'e Tensor)>, LoadReport), Error> {
+    fn fit<'e>(&'e self, entries: &'e [Entry], renaming: &Renaming) -> Result<(Vec<Pair<'e>>, LoadReport), Error> {
         let mut report = LoadReport::default();
         let mut given = self.given(renaming, &mut report)?;
         let mut mismatch = Mismatch::default();
@@ -192,6 +188,9 @@ impl StateDict {
         Ok(given)
     }
 }
+
+/// A tensor of the model, and the file's that it gets its values from.
+type Pair<'e> = (&'e Entry, &'e Tensor);
 
 /// A tensor of the file for a name of the model.
 struct Given<'a> {

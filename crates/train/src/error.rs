@@ -135,7 +135,7 @@ pub enum Error {
         /// Whose names were tried.
         names: String,
         /// What is wrong by these.
-        mismatch: mp_nn::Mismatch,
+        mismatch: Box<mp_nn::Mismatch>,
     },
     /// There are no rules of this name for the names of weights.
     #[error("there is no scheme of names `{name}`: {hint}")]

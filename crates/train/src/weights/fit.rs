@@ -98,7 +98,7 @@ impl Fit {
                         return Ok(Self { dict, model, options, renaming, names, upcycling, heads, report });
                     }
                     Err(mp_nn::Error::OtherModel { mismatch, .. }) => {
-                        let faults = faults(&mismatch);
+                        let (faults, mismatch) = (faults(&mismatch), Box::new(mismatch));
                         if nearest.as_ref().is_none_or(|(least, _)| faults < *least) {
                             let (path, model) = (file.path().to_owned(), model.to_owned());
                             nearest = Some((faults, Error::NoFit { path, model, names, mismatch }));
@@ -141,7 +141,7 @@ impl Fit {
     pub fn load(&self, store: &Store) -> Result<(), Error> {
         let report = self.dict.compare(store, &self.renaming)?;
         if !report.head.is_empty() {
-            let mismatch = Mismatch { mismatched: report.head, ..Mismatch::default() };
+            let mismatch = Box::new(Mismatch { mismatched: report.head, ..Mismatch::default() });
             let (path, model, names) = (self.dict.path.clone(), self.model.clone(), self.names.clone());
             return Err(Error::NoFit { path, model, names, mismatch });
         }
