@@ -11,11 +11,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Commands that are only parsed: part of the line, in which `$` is its end, and the reason.
-const ONLY_PARSED: [(&str, &str); 4] = [
+const ONLY_PARSED: [(&str, &str); 8] = [
     ("data fetch", "downloads a data set"),
     ("models$", "counts every network of the zoo"),
     ("--match", "counts every family in many sizes"),
     ("--ema", "wants a run that keeps averages of its weights"),
+    (".pth", "wants a public file of weights"),
+    (".th ", "wants a public file of weights"),
+    ("runs/other/", "wants a run of another network"),
+    ("--as torchvision", "wants a run of a network of torchvision"),
 ];
 
 /// Words of commands that mean something else where the data and models are others.
@@ -391,6 +395,7 @@ pages_with_commands! {
     performance: "docs/src/performance.md",
     recipes: "docs/src/recipes.md",
     results: "docs/src/results.md",
+    weights: "docs/src/weights.md",
 }
 
 #[test]

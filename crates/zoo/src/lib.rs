@@ -27,6 +27,7 @@
 //! Another crate adds a block by [`mp_blocks::BlockConfig`], weights between paths by [`mp_routing::RouterConfig`] and
 //! [`register_mechanism`], and a family by [`register`]: its names are then built, listed and trained like ours.
 
+mod chain;
 mod cost;
 mod error;
 mod families;
@@ -45,6 +46,7 @@ mod registry;
 pub mod schemes;
 mod size;
 mod upcycling;
+mod wiring;
 
 pub use cost::{Cost, cost, cost_of};
 pub use error::Error;

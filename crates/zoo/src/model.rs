@@ -1,13 +1,12 @@
 //! Models by name.
 
-use mp_blocks::CrossingConfig;
 use mp_nn::{Mode, Params, Tensor};
-use mp_routing::{Merge, MixerConfig, Pass, SharedRouter, Trace};
+use mp_routing::{Merge, Pass, Trace};
 
-use crate::layers::executions;
+use crate::chain::{chain_of, check_interface};
 use crate::network::{Chain, Network, Wiring};
-use crate::plan::{Plan, PlannedBlock};
-use crate::{Error, Head, HeadRole, Interface, Make, Mechanism, ModelName, ModelOptions, Output, Positions, Variant};
+use crate::wiring::wiring;
+use crate::{Error, Head, HeadRole, Make, ModelName, ModelOptions, Output, Variant};
 
 /// A network by its name: images `[B, C, H, W]` to an [`Output`].
 pub struct Model {
@@ -56,43 +55,6 @@ fn single(name: &ModelName, options: &ModelOptions, params: &Params) -> Result<B
             let plan = chain_of(name, options)?;
             Ok(Box::new(Chain::build(&plan, &Wiring::single(&plan), &options.interface, params)?))
         }
-    }
-}
-
-/// The plan of the name's single-path network.
-pub(crate) fn chain_of(name: &ModelName, options: &ModelOptions) -> Result<Plan, Error> {
-    let Make::Chain(make) = name.family.make else {
-        return Err(Error::NotAChain { name: name.to_string(), base: name.family.name.to_owned() });
-    };
-    let plan = |interface: &Interface| make(&name.size(), interface);
-    check_interface(name, &options.interface, &|interface| plan(interface).map(|_| ()))?;
-    plan(&options.interface)
-}
-
-/// Fails for images that the network does not take, saying how large they must be.
-fn check_interface(
-    name: &ModelName,
-    interface: &Interface,
-    plan: &dyn Fn(&Interface) -> Result<(), Error>,
-) -> Result<(), Error> {
-    let refuse = |problem: String| Err(Error::Input { name: name.to_string(), problem });
-    let channels = interface.input.channels();
-    let classes = interface.heads.iter().map(|(_, target)| target.classes()).min().unwrap_or(0);
-    if channels < 1 || classes < 1 {
-        return refuse(format!(
-            "needs images of at least one channel and at least one class, found {channels} and {classes}"
-        ));
-    }
-    let Err(error) = plan(interface) else { return Ok(()) };
-    let (height, width) = interface.input.extent();
-    if !matches!(error, Error::Blocks(mp_blocks::Error::Shape { .. })) {
-        return Err(error);
-    }
-    match (1..=1024).find(|size| plan(&interface.with_size(*size)).is_ok()) {
-        Some(least) if least > height.min(width) => {
-            refuse(format!("needs images of at least {least}x{least}, found {height}x{width}"))
-        }
-        _ => Err(error),
     }
 }
 
@@ -165,47 +127,4 @@ fn ensemble(members: Vec<Vec<Head>>) -> Vec<Head> {
         }
     }
     heads
-}
-
-pub(crate) fn wiring(
-    name: &str,
-    plan: &Plan,
-    paths: usize,
-    mechanism: Option<&'static Mechanism>,
-    options: &ModelOptions,
-) -> Result<Wiring, Error> {
-    let routing = &options.routing;
-    let mixer: SharedRouter =
-        mechanism.map_or_else(|| MixerConfig::Identity.into(), |mechanism| (mechanism.mixer)(&routing.mixer));
-    let crossing = mechanism.map(|mechanism| (mechanism.crossing)(mixer.clone(), routing.form)).unwrap_or_default();
-    let crossings: Vec<CrossingConfig> = routed(name, plan, &routing.positions)?
-        .into_iter()
-        .map(|here| if here { crossing.clone() } else { CrossingConfig::None })
-        .collect();
-    let executions = executions(name, plan, &crossings, routing)?;
-    Ok(Wiring { paths, split: routing.split, mixer, crossings, executions, merge: routing.merge })
-}
-
-/// For every block of the plan, whether features cross before it.
-fn routed(name: &str, plan: &Plan, positions: &Positions) -> Result<Vec<bool>, Error> {
-    let first = plan.blocks.first().map(PlannedBlock::position);
-    let after_first = |block: &PlannedBlock| first != Some(block.position());
-    if let Positions::List(list) = positions {
-        let valid: Vec<String> = plan.blocks.iter().filter(|b| after_first(b)).map(|b| b.position()).collect();
-        if let Some(unknown) = list.iter().find(|position| !valid.contains(position)) {
-            return Err(Error::UnknownPosition { name: name.to_owned(), position: unknown.clone(), valid });
-        }
-    }
-    Ok(plan
-        .blocks
-        .iter()
-        .map(|block| {
-            after_first(block)
-                && match positions {
-                    Positions::Stages => block.index == 0,
-                    Positions::Blocks => true,
-                    Positions::List(list) => list.contains(&block.position()),
-                }
-        })
-        .collect())
 }

@@ -6,9 +6,10 @@ use mp_blocks::CrossingConfig;
 use mp_nn::{Params, Store};
 use mp_routing::{RoutingShape, Split};
 
-use crate::model::{chain_of, wiring};
+use crate::chain::chain_of;
 use crate::network::{Wiring, below, heads, layer};
 use crate::plan::{Plan, PlannedBlock};
+use crate::wiring::wiring;
 use crate::{Error, Interface, Make, ModelName, ModelOptions, Variant, build};
 
 /// How the weights of a single network start a model: paths of it, or an ensemble.
