@@ -8,9 +8,12 @@
 /// assert_eq!(names, ["resnet20_x3", "resnet20"]);
 /// ```
 pub fn nearest<S: AsRef<str>>(word: &str, candidates: impl IntoIterator<Item = S>, n: usize) -> Vec<String> {
-    let most = word.chars().count() / 3 + 1;
+    let length = word.chars().count();
+    let most = length / 3 + 1;
     let mut near: Vec<(usize, String)> = candidates
         .into_iter()
+        // Words whose lengths differ by more are further apart, which need not be found out.
+        .filter(|c| c.as_ref().chars().count().abs_diff(length) <= most)
         .map(|c| (strsim::osa_distance(word, c.as_ref()), c.as_ref().to_owned()))
         .filter(|(edits, _)| *edits <= most)
         .collect();

@@ -30,16 +30,16 @@ impl Objective for Classification {
         let targets = targets.classes();
         let members: Vec<Tensor> =
             output.of(HeadRole::Member).map(|logits| self.cross_entropy(logits, targets)).collect();
-        let mut task = if members.is_empty() {
+        let own = if members.is_empty() {
             self.cross_entropy(output.logits(), targets)
         } else {
             Tensor::stack(&members, 0).mean(Kind::Float)
         };
-        for head in &output.heads {
-            if let HeadRole::Auxiliary(weight) = head.role {
-                task = task + self.cross_entropy(&head.logits, targets) * weight;
-            }
-        }
+        let auxiliary = output.heads.iter().filter_map(|head| match head.role {
+            HeadRole::Auxiliary(weight) => Some(self.cross_entropy(&head.logits, targets) * weight),
+            _ => None,
+        });
+        let task = auxiliary.fold(own, |sum, loss| sum + loss);
         let routing = self.routing.total(&output.trace)?;
         let total = routing.as_ref().map_or_else(|| task.shallow_clone(), |routing| &task + routing);
         Ok(Loss { total, routing })
