@@ -148,11 +148,15 @@ fn within(name: &str, what: &'static str, value: i64, least: i64, most: i64) -> 
     Err(Error::Range { name: name.to_owned(), what, expected: format!("{least} to {most}"), found })
 }
 
+/// Families that a message names where no name is near.
+const SHOWN: usize = 4;
+
 fn unknown(name: &str) -> Error {
     let near = nearest(name, models().into_iter().map(|m| m.name), 3);
     let hint = if near.is_empty() {
         let bases: Vec<&str> = families().iter().map(|f| f.name).collect();
-        format!("names start with one of {}", bases.join(", "))
+        let some = bases.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
+        format!("names start with one of {} families, such as {some}", bases.len())
     } else {
         format!("the nearest are {}", near.join(", "))
     };
