@@ -36,12 +36,12 @@ mod shape;
 
 pub use block::{Before, Block, BlockConfig, Crossable, EntryShape, Parted, SharedBlock};
 pub use blocks::{
-    BareConv, BareConvConfig, Branch, CodesConfig, ConcatConfig, ConvBlock, ConvBlockConfig, DenseBlock,
-    DenseBlockConfig, DenseLayer, DenseLayerConfig, DenseSteps, HighwayConfig, ImageView, MaxPoolConfig,
-    MultipathDense, MultipathDenseConfig, NamedBlock, NormRelu, NormReluConfig, PlainConvConfig, PlainDenseConfig,
-    Pool, Pooling, PoolingBlockConfig, PreActivation, PreActivationConfig, ResNeSt, ResNeStConfig, RescaleConfig,
-    Residual, ResidualConfig, ResponseConfig, ScaledSumConfig, SequenceConfig, ShortcutConfig, Strided,
-    SubsamplingConfig, Transition, TransitionConfig, WiredConvConfig,
+    Branch, CodesConfig, ConcatConfig, ConvBlock, ConvBlockConfig, DenseBlock, DenseBlockConfig, DenseLayer,
+    DenseLayerConfig, DenseSteps, HighwayConfig, ImageView, MultipathDense, MultipathDenseConfig, NamedBlock, NormRelu,
+    NormReluConfig, PlainConvConfig, PlainDenseConfig, Pool, Pooling, PoolingBlockConfig, PreActivation,
+    PreActivationConfig, ResNeSt, ResNeStConfig, RescaleConfig, Residual, ResidualConfig, ResponseConfig,
+    ScaledSumConfig, SequenceConfig, ShortcutConfig, Strided, SubsamplingConfig, Transition, TransitionConfig,
+    WiredConvConfig,
 };
 pub use error::Error;
 pub use execution::Execution;

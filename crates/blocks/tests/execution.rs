@@ -1,7 +1,7 @@
 //! Paths computed jointly give what they give by themselves.
 
 use mp_blocks::{
-    BareConvConfig, Branch, ConvBlockConfig, CrossingConfig, DenseBlockConfig, DenseLayerConfig, DenseSteps, Execution,
+    Branch, ConvBlockConfig, CrossingConfig, DenseBlockConfig, DenseLayerConfig, DenseSteps, Execution,
     GatherExciteConfig, PathsConfig, PlainConvConfig, PreActivationConfig, Recalibration, ResNeStConfig,
     ResidualConfig, Shape, SharedBlock, TransitionConfig,
 };
@@ -35,7 +35,7 @@ fn blocks() -> Vec<SharedBlock> {
         ResidualConfig::basic(6, 2).into(),
         ResidualConfig::bottleneck(2, 1).into(),
         ResidualConfig { recalibration: gather, ..ResidualConfig::basic(6, 2) }.into(),
-        BareConvConfig::new(6).into(),
+        PlainConvConfig::bare(6, 3).into(),
         PlainConvConfig { pieces: 2, ..PlainConvConfig::new(6, 3) }.into(),
         ResNeStConfig::new(2, 2).into(),
     ]

@@ -1,9 +1,9 @@
 //! Layers of parallel paths: what must hold between the ways of joining them, and what a layer refuses.
 
 use mp_blocks::{
-    BareConvConfig, Branch, ChannelAttentionConfig, ConvBlockConfig, CrossingConfig, DenseBlockConfig,
-    DenseLayerConfig, DenseSteps, Execution, Paths, PathsConfig, PlainConvConfig, PlainDenseConfig, Pool, Pooling,
-    PreActivationConfig, Recalibration, ResNeStConfig, ResidualConfig, Shape, SharedBlock, TransitionConfig,
+    Branch, ChannelAttentionConfig, ConvBlockConfig, CrossingConfig, DenseBlockConfig, DenseLayerConfig, DenseSteps,
+    Execution, Paths, PathsConfig, PlainConvConfig, PlainDenseConfig, Pool, Pooling, PreActivationConfig,
+    Recalibration, ResNeStConfig, ResidualConfig, Shape, SharedBlock, TransitionConfig,
 };
 use mp_nn::{Activation, Device, Kind, LocalResponseNormConfig, Store, Tensor, WeightInit};
 use mp_routing::{Form, MixerConfig, Pass};
@@ -30,7 +30,7 @@ fn blocks() -> Vec<(SharedBlock, Shape)> {
             Shape::Vector(4),
         ),
         (ResidualConfig { recalibration: attention, ..ResidualConfig::basic(6, 2) }.into(), maps),
-        (BareConvConfig::new(6).into(), maps),
+        (PlainConvConfig::bare(6, 3).into(), maps),
         (PreActivationConfig::new(Branch::Basic { channels: 6 }, 2).into(), maps),
         (PreActivationConfig::new(Branch::bottleneck(1), 1).into(), maps),
         (DenseLayerConfig::new(3, DenseSteps::Single).into(), maps),

@@ -1,11 +1,10 @@
 //! The layer of densely connected networks: a few new maps appended to its input.
 
-use mp_nn::{
-    BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, ConvNorm, Dropout, Mode, Module, Params, Tensor, WeightInit,
-};
+use mp_nn::{Conv2d, Conv2dConfig, ConvNorm, Dropout, Mode, Module, Params, Tensor, WeightInit};
 use mp_routing::Pass;
 
 use super::entry_of;
+use super::norm_conv::NormConv;
 use crate::{Before, Block, BlockConfig, Crossable, EntryShape, Error, Parted, Recalibration, Shape};
 
 /// A [`DenseLayer`].
@@ -58,19 +57,9 @@ impl DenseLayerConfig {
     /// Takes `norm1`, `conv1` (unless predicted), `norm2`, `conv2`: torchvision's names; then the recalibration's.
     pub(super) fn assemble(&self, input: Shape, params: &Params, predicted: bool) -> Result<DenseLayer, Error> {
         let (in_channels, height, width) = input.map("a dense layer of maps")?;
-        let mut steps = Vec::new();
-        for (number, conv) in (1..).zip(self.convolutions(in_channels)) {
-            let own = !(predicted && number == 1);
-            steps.push(Step {
-                norm: BatchNorm2dConfig::new(conv.in_channels).build(&(params / format!("norm{number}").as_str()))?,
-                conv: if own { Some(conv.build(&(params / format!("conv{number}").as_str()))?) } else { None },
-            });
-        }
+        let steps = NormConv::build_all(&self.convolutions(in_channels), params, predicted)?;
         let new = Shape::Map { channels: self.growth, height, width };
-        let recalibration = match &self.recalibration {
-            None => None,
-            Some(recalibration) => Some(recalibration.build(new, params)?),
-        };
+        let recalibration = self.recalibration.as_ref().map(|r| r.build(new, params)).transpose()?;
         Ok(DenseLayer { steps, dropout: Dropout::new(self.dropout)?, recalibration })
     }
 }
@@ -104,15 +93,9 @@ impl Crossable for DenseLayerConfig {
 /// `[X, H(X)]`, `H` being norm, ReLU and convolution once or twice: `[B, in, H, W]` to `[B, in + k, H, W]`. Huang et al.,
 /// arXiv 1608.06993.
 pub struct DenseLayer {
-    steps: Vec<Step>,
+    steps: Vec<NormConv>,
     dropout: Dropout,
     recalibration: Option<Box<dyn Module>>,
-}
-
-/// A norm, and the convolution of what it gives unless that is predicted.
-struct Step {
-    norm: BatchNorm2d,
-    conv: Option<Conv2d>,
 }
 
 impl DenseLayer {

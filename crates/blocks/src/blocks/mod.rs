@@ -1,14 +1,13 @@
 //! The blocks that a path is made of, one a file.
 
-mod bare_conv;
 mod branch;
 mod compose;
 mod conv;
 mod dense;
 mod dense_layer;
 mod highway;
-mod max_pool;
 mod multipath_dense;
+mod norm_conv;
 mod norm_relu;
 mod plain_conv;
 mod plain_dense;
@@ -24,14 +23,12 @@ mod subsampling;
 mod transition;
 mod view;
 
-pub use bare_conv::{BareConv, BareConvConfig};
 pub use branch::{Branch, Strided};
 pub use compose::{ConcatConfig, NamedBlock, ScaledSumConfig, SequenceConfig};
 pub use conv::{ConvBlock, ConvBlockConfig, Pool};
 pub use dense::{DenseBlock, DenseBlockConfig};
 pub use dense_layer::{DenseLayer, DenseLayerConfig, DenseSteps};
 pub use highway::HighwayConfig;
-pub use max_pool::MaxPoolConfig;
 pub use multipath_dense::{MultipathDense, MultipathDenseConfig};
 pub use norm_relu::{NormRelu, NormReluConfig};
 pub use plain_conv::PlainConvConfig;

@@ -39,10 +39,8 @@ impl BlockConfig for MultipathDenseConfig {
             Ok(layers)
         };
         let paths = (1..=self.paths).map(path).collect::<Result<_, Error>>()?;
-        let recalibration = match &self.recalibration {
-            None => None,
-            Some(recalibration) => Some(recalibration.build(self.output(input)?, params)?),
-        };
+        let output = self.output(input)?;
+        let recalibration = self.recalibration.as_ref().map(|r| r.build(output, params)).transpose()?;
         Ok(Box::new(MultipathDense { paths, recalibration }))
     }
 }

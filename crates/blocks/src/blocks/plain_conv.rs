@@ -88,6 +88,17 @@ impl PlainConvConfig {
         PlainConvConfig { bias: false, norm: Some(eps), names: ["conv", "bn"], ..Self::new(out_channels, kernel) }
     }
 
+    /// A convolution alone, named `conv`: the first layer of a network whose blocks begin with a norm.
+    pub fn bare(out_channels: i64, kernel: impl Into<Pair>) -> Self {
+        PlainConvConfig {
+            bias: false,
+            init: WeightInit::KaimingNormalFanOut,
+            activation: Activation::Identity,
+            names: ["conv", "bn"],
+            ..Self::new(out_channels, kernel)
+        }
+    }
+
     /// The same without padding.
     #[must_use]
     pub fn valid(self) -> Self {

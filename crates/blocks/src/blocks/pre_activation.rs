@@ -1,11 +1,10 @@
 //! The residual block of pre-activation networks: norm and ReLU before every convolution, nothing after the addition.
 
-use mp_nn::{
-    BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, ConvNorm, Dropout, Mode, Module, Params, Tensor, WeightInit,
-};
+use mp_nn::{Conv2d, Conv2dConfig, ConvNorm, Dropout, Mode, Module, Params, Tensor, WeightInit};
 use mp_routing::Pass;
 
 use super::branch::{Branch, Strided};
+use super::norm_conv::NormConv;
 use super::{entry_of, window};
 use crate::{Before, Block, BlockConfig, Crossable, EntryShape, Error, Parted, Recalibration, Shape};
 
@@ -55,18 +54,9 @@ impl PreActivationConfig {
             let conv = Conv2dConfig { stride, bias: false, init, ..Conv2dConfig::new(in_channels, channels, 1) };
             Some(conv.build(&(params / "downsample" / "conv"))?)
         };
-        let mut steps = Vec::new();
-        for (number, conv) in (1..).zip(self.convolutions(in_channels)) {
-            let own = !(predicted && number == 1);
-            steps.push(Step {
-                norm: BatchNorm2dConfig::new(conv.in_channels).build(&(params / format!("norm{number}").as_str()))?,
-                conv: if own { Some(conv.build(&(params / format!("conv{number}").as_str()))?) } else { None },
-            });
-        }
-        let recalibration = match &self.recalibration {
-            None => None,
-            Some(recalibration) => Some(recalibration.build(self.output(input)?, params)?),
-        };
+        let steps = NormConv::build_all(&self.convolutions(in_channels), params, predicted)?;
+        let output = self.output(input)?;
+        let recalibration = self.recalibration.as_ref().map(|r| r.build(output, params)).transpose()?;
         Ok(PreActivation { steps, shortcut, dropout: Dropout::new(self.dropout)?, recalibration })
     }
 }
@@ -103,16 +93,10 @@ impl Crossable for PreActivationConfig {
 ///
 /// He et al., arXiv 1603.05027; Zagoruyko and Komodakis, arXiv 1605.07146.
 pub struct PreActivation {
-    steps: Vec<Step>,
+    steps: Vec<NormConv>,
     shortcut: Option<Conv2d>,
     dropout: Dropout,
     recalibration: Option<Box<dyn Module>>,
-}
-
-/// A norm, and the convolution of what it gives unless that is predicted.
-struct Step {
-    norm: BatchNorm2d,
-    conv: Option<Conv2d>,
 }
 
 impl Block for PreActivation {

@@ -66,10 +66,8 @@ impl ResidualConfig {
             });
         }
         let shortcut = self.shortcut.build(params, input, self.branch.channels(), self.stride)?;
-        let recalibration = match &self.recalibration {
-            None => None,
-            Some(recalibration) => Some(recalibration.build(self.output(input)?, params)?),
-        };
+        let output = self.output(input)?;
+        let recalibration = self.recalibration.as_ref().map(|r| r.build(output, params)).transpose()?;
         Ok(Residual { steps, shortcut, recalibration, rectified: self.rectified })
     }
 }

@@ -11,7 +11,7 @@
 //! the plain networks too; the paper, and we, have 16.
 
 use mp_blocks::{
-    BareConvConfig, ConvBlockConfig, DenseLayerConfig, DenseSteps, NormReluConfig, Pool, Recalibration, SharedBlock,
+    ConvBlockConfig, DenseLayerConfig, DenseSteps, NormReluConfig, PlainConvConfig, Pool, Recalibration, SharedBlock,
     SqueezeExciteConfig, TransitionConfig,
 };
 use mp_nn::WeightInit;
@@ -104,7 +104,7 @@ pub(super) fn dense_stages(
     blocks: &[SharedBlock],
 ) -> Result<Plan, Error> {
     let mut plan = Plan::new(interface);
-    plan.push("stem", BareConvConfig::new(stem))?;
+    plan.push("stem", PlainConvConfig::bare(stem, 3))?;
     for number in 1..=3 {
         let stage = format!("stage{number}");
         if number > 1 {

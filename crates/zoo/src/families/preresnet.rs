@@ -12,7 +12,9 @@
 //! bottleneck's stride is in its 3x3 convolution, as in fb.resnet.torch and timm; the authors' own code has it in the first.
 //! The wide networks count their three shortcuts as layers; their dropout is off.
 
-use mp_blocks::{BareConvConfig, Branch, MaxPoolConfig, NormReluConfig, PreActivationConfig, SharedBlock};
+use mp_blocks::{
+    Branch, NormReluConfig, PlainConvConfig, Pooling, PoolingBlockConfig, PreActivationConfig, SharedBlock,
+};
 use mp_nn::{MaxPool2d, WeightInit};
 
 use super::cifar_resnet::{depth_branch, depth_stages};
@@ -79,7 +81,7 @@ fn cifar_network(
     set: impl Fn(PreActivationConfig) -> PreActivationConfig,
 ) -> Result<Plan, Error> {
     let mut plan = Plan::new(interface);
-    plan.push("stem", BareConvConfig::new(size.value))?.named("stem");
+    plan.push("stem", PlainConvConfig::bare(size.value, 3))?.named("stem");
     let branch = depth_branch(size)?;
     stages(&mut plan, &depth_stages(size)?, |place| set(PreActivationConfig::new(branch(place.width), place.stride)))?;
     Ok(plan)
@@ -100,7 +102,7 @@ fn wide_network(
 ) -> Result<Plan, Error> {
     let init = WeightInit::KaimingNormalFanIn;
     let mut plan = Plan::new(interface);
-    plan.push("stem", BareConvConfig { init, ..BareConvConfig::new(WRN_STEM) })?.named("stem");
+    plan.push("stem", PlainConvConfig { init, ..PlainConvConfig::bare(WRN_STEM, 3) })?.named("stem");
     stages(&mut plan, &wide_stages(size)?, |place| {
         let branch = Branch::Basic { channels: place.width };
         set(PreActivationConfig { init, ..PreActivationConfig::new(branch, place.stride) })
@@ -128,8 +130,8 @@ fn imagenet_plan(size: &Size, interface: &Interface) -> Result<Plan, Error> {
     let depth = size.name.rsplit('_').next().unwrap_or_default();
     let named = Size { name: depth, ..*size };
     let mut plan = Plan::new(interface);
-    plan.push("stem", BareConvConfig { kernel: 7, stride: 2, ..BareConvConfig::new(size.value) })?.named("stem");
-    plan.push("stem", MaxPoolConfig(MaxPool2d { padding: 1, ..MaxPool2d::new(3, 2) }))?;
+    plan.push("stem", PlainConvConfig { stride: 2, ..PlainConvConfig::bare(size.value, 7) })?.named("stem");
+    plan.push("stem", PoolingBlockConfig(vec![Pooling::Max(MaxPool2d { padding: 1, ..MaxPool2d::new(3, 2) })]))?;
     let branch = branch_of(&named)?;
     stages(&mut plan, &imagenet_stages(&named)?, |place| PreActivationConfig::new(branch(place.width), place.stride))?;
     plan.head(HeadPlan { as_convolution: true, ..HeadPlan::named("head.fc") });

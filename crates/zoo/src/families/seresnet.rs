@@ -9,10 +9,9 @@
 //! | `seresnet20` to `164` | the paper's forms for CIFAR | hidden layers down to one unit |
 
 use mp_blocks::{
-    Branch, ConvBlockConfig, MaxPoolConfig, Pool, Recalibration, ResidualConfig, ShortcutConfig, SqueezeExciteConfig,
-    Strided,
+    Branch, ConvBlockConfig, Pool, Pooling, PoolingBlockConfig, Recalibration, ResidualConfig, ShortcutConfig,
+    SqueezeExciteConfig, Strided,
 };
-use mp_nn::MaxPool2d;
 
 use super::resnet::{branch_of, imagenet_stages, stages, stem};
 use super::{CIFAR, IMAGENET, cifar_resnet};
@@ -112,7 +111,7 @@ fn senet_plan(size: &Size, interface: &Interface) -> Result<Plan, Error> {
 
 /// The max-pool of Caffe's networks: without padding and rounded up.
 pub(super) fn caffe_pool(plan: &mut Plan) -> Result<(), Error> {
-    plan.push("stem", MaxPoolConfig(MaxPool2d { ceil: true, ..MaxPool2d::new(3, 2) }))?;
+    plan.push("stem", PoolingBlockConfig(vec![Pooling::max_ceil(3, 2)]))?;
     Ok(())
 }
 
