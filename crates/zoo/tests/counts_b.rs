@@ -248,8 +248,23 @@ fn gather_excite_in_resnet101() {
 #[test]
 fn parameters_by_the_number_of_blocks() {
     check_formula(97_216, -21_926, &[("resnet20a", 3), ("resnet32a", 5), ("resnet56a", 9), ("resnet1202a", 200)]);
-    check_formula(97_216, -19_174, &[("resnet20", 3), ("resnet44", 7), ("resnet110", 18), ("resnet1202", 200)]);
-    check_formula(98_007, -19_174, &[("seresnet20", 3), ("seresnet32", 5), ("seresnet44", 7), ("seresnet110", 18)]);
+    check_formula(
+        97_216,
+        -19_174,
+        &[("resnet8", 1), ("resnet14", 2), ("resnet20", 3), ("resnet44", 7), ("resnet110", 18), ("resnet1202", 200)],
+    );
+    check_formula(
+        98_007,
+        -19_174,
+        &[
+            ("seresnet8", 1),
+            ("seresnet14", 2),
+            ("seresnet20", 3),
+            ("seresnet32", 5),
+            ("seresnet44", 7),
+            ("seresnet110", 18),
+        ],
+    );
     check_formula(97_225, -19_174, &[("ecaresnet20", 3), ("ecaresnet56", 9), ("ecaresnet110", 18)]);
     check_formula(97_216, -19_174, &[("geresnet20_thetaminus", 3), ("geresnet110_thetaminus", 18)]);
     check_formula(100_912, -19_174, &[("geresnet20_theta8", 3), ("geresnet56_theta8", 9), ("geresnet110_theta8", 18)]);

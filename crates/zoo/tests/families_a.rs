@@ -14,6 +14,8 @@ macro_rules! networks {
 
 networks! {
     base_cnn: "base_cnn_w4" 16
+    resnet8: "resnet8_w2" 16
+    resnet14: "resnet14_w2" 16
     resnet20: "resnet20_w2" 16
     resnet32: "resnet32_w2" 16
     resnet44: "resnet44_w2" 16

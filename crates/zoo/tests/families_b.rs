@@ -41,6 +41,8 @@ networks! {
     legacy_seresnet152: "legacy_seresnet152_w8" 33
     legacy_seresnext50_32x4d: "legacy_seresnext50_32x4d_w8" 33
     legacy_senet154: "legacy_senet154_w4" 32
+    seresnet8: "seresnet8_w32" 8
+    seresnet14: "seresnet14_w32" 8
     seresnet20: "seresnet20_w32" 8
     seresnet32: "seresnet32_w32" 8
     seresnet44: "seresnet44_w32" 8

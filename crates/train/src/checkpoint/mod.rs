@@ -93,7 +93,7 @@ impl Header {
     /// # Errors
     /// [`Error::Recipe`] where a later version wrote it, with keys that this one does not know.
     pub fn recipe(&self) -> Result<Option<Recipe>, Error> {
-        let read = |origin: &Origin| Recipe::from_toml(&origin.recipe, "the recipe in the checkpoint");
+        let read = |origin: &Origin| Recipe::of_run(&origin.recipe, "the recipe in the checkpoint", &[]);
         self.origin.as_ref().map(read).transpose()
     }
 

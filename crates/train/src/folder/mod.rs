@@ -164,11 +164,7 @@ impl RunFolder {
     /// # Errors
     /// [`Error::Io`], or [`Error::Recipe`] where someone has edited it.
     pub fn recipe(&self) -> Result<Recipe, Error> {
-        let path = self.file(RECIPE);
-        let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
-        let recipe = Recipe::from_toml(&text, &path.display().to_string())?;
-        recipe.check()?;
-        Ok(recipe)
+        self.recipe_with(&[])
     }
 
     /// The recipe of the run, changed by `overrides`.
@@ -177,11 +173,10 @@ impl RunFolder {
     /// As [`Recipe::resolve`].
     pub fn recipe_with(&self, overrides: &[Override]) -> Result<Recipe, Error> {
         let path = self.file(RECIPE);
-        let text = path.to_str().ok_or_else(|| Error::Recipe {
-            origin: path.display().to_string(),
-            message: "its path is no text, expected letters that can be written".to_owned(),
-        })?;
-        Recipe::resolve(Some(text), overrides)
+        let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+        let recipe = Recipe::of_run(&text, &path.display().to_string(), overrides)?;
+        recipe.check()?;
+        Ok(recipe)
     }
 
     /// Writes the recipe of the run in place of the former one.

@@ -1,21 +1,24 @@
 //! A model and all that moves it: forward, backward, step.
 
+use std::collections::BTreeMap;
+
 use mp_native::Autocast;
-use mp_nn::{Mode, Store};
-use mp_zoo::{Cost, Interface, Model, ModelOptions, Output};
+use mp_nn::{Entry, Mode, Store};
+use mp_zoo::{Cost, Interface, Model, ModelName, ModelOptions, Output, Variant};
 use tch::{Device, Kind, Tensor};
 
 use super::ema::Ema;
 use super::{Classification, Objective, Targets, finetune};
 use crate::Error;
 use crate::optim::{self, Gradients, Optimiser};
-use crate::recipe::{Precision, Recipe};
+use crate::recipe::{PathGradients, Precision, Recipe};
 
 /// A model with its parameters, its objective and its optimiser.
 pub struct Learner {
     model: Model,
     store: Store,
-    gradients: Gradients,
+    /// Those whose norm is taken together.
+    gradients: Vec<Gradients>,
     optimiser: Box<dyn Optimiser>,
     objective: Box<dyn Objective>,
     interface: Interface,
@@ -56,7 +59,7 @@ impl Learner {
         let parameters = finetune::apply(&recipe.finetune, name, options, &store)?;
         let optimiser = optim::build_at_rates(&recipe.optimiser, parameters);
         let ema = recipe.train.ema.as_ref().map(|config| Ema::of(&store, config));
-        let (gradients, clip_norm) = (Gradients::of(finetune::trained(&store)), recipe.train.clip_norm);
+        let gradients = jointly_clipped(finetune::trained(&store), model.name(), recipe.train.path_gradients);
         Ok(Self {
             model,
             store,
@@ -66,7 +69,7 @@ impl Learner {
             interface: options.interface.clone(),
             has_routing_loss,
             precision,
-            clip_norm,
+            clip_norm: recipe.train.clip_norm,
             ema,
         })
     }
@@ -160,9 +163,9 @@ impl Learner {
         let output = forward(&self.model, images, Mode::Train, self.precision);
         let loss = self.objective.loss(&output, &Targets { labels, mixed: targets })?;
         if share == 1.0 {
-            loss.total.backward();
+            loss.minimised.backward();
         } else {
-            (&loss.total * share).backward();
+            (&loss.minimised * share).backward();
         }
         Ok(Found {
             loss: loss.total.detach(),
@@ -174,10 +177,12 @@ impl Learner {
     /// Takes one step along the gathered gradients with learning rate `rate`, and clears them.
     pub fn step(&mut self, rate: f64) {
         if self.clip_norm > 0.0 {
-            let _norm = self.gradients.clip(self.clip_norm);
+            for gradients in &mut self.gradients {
+                let _norm = gradients.clip(self.clip_norm);
+            }
         }
         self.optimiser.step(rate);
-        self.gradients.clear();
+        self.gradients.iter_mut().for_each(Gradients::clear);
         if let Some(ema) = &mut self.ema {
             ema.update();
         }
@@ -189,6 +194,21 @@ impl Learner {
         let finite: Vec<Tensor> = self.store.entries().iter().map(|entry| entry.tensor.isfinite().all()).collect();
         finite.is_empty() || Tensor::stack(&finite, 0).all().int64_value(&[]) != 0
     }
+}
+
+/// The gradients whose norm is taken together: all of a network, and, where members learn each as it would alone, those of each
+/// member of an ensemble.
+fn jointly_clipped(parameters: Vec<Entry>, name: &str, gradients: PathGradients) -> Vec<Gradients> {
+    let is_ensemble = name.parse::<ModelName>().is_ok_and(|name| matches!(name.variant, Variant::Ensemble { .. }));
+    if !is_ensemble || gradients == PathGradients::Mean {
+        return vec![Gradients::of(parameters)];
+    }
+    let mut members: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
+    for entry in parameters {
+        let member = entry.name.split('.').next().unwrap_or_default().to_owned();
+        members.entry(member).or_default().push(entry);
+    }
+    members.into_values().map(Gradients::of).collect()
 }
 
 /// Applies a model in the number format asked for.

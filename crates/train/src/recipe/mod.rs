@@ -205,6 +205,10 @@ pub struct TrainConfig {
     pub label_smoothing: f64,
     /// How much the images of each class count in the loss.
     pub class_weights: ClassWeights,
+    /// How much of the gradient each path of a network, and each member of an ensemble, gets.
+    pub path_gradients: PathGradients,
+    /// Weight of the losses that parallel paths have each by itself, beside that of their merged answer; 0: none.
+    pub path_loss: f64,
     /// The figure of the validation images by which epochs are compared.
     pub metric: MetricName,
     /// Epochs without a better one after which a run ends early; 0: never.
@@ -215,7 +219,7 @@ pub struct TrainConfig {
     pub cutmix: f64,
     /// How many batches are mixed, where mixing is on.
     pub mix_probability: f64,
-    /// Greatest Euclidean norm of the whole gradient; 0: no limit.
+    /// Greatest Euclidean norm of the whole gradient, or of that of each member of an ensemble; 0: no limit.
     pub clip_norm: f64,
     /// Averages the weights over the run, and judges it by the averages.
     pub ema: Option<EmaConfig>,
@@ -240,6 +244,8 @@ impl Default for TrainConfig {
             precision: Precision::Fp32,
             label_smoothing: 0.0,
             class_weights: ClassWeights::Equal,
+            path_gradients: PathGradients::Full,
+            path_loss: 0.0,
             metric: MetricName::Accuracy,
             patience: 0,
             mixup: 0.0,
@@ -305,6 +311,21 @@ pub enum MetricName {
     Top5Accuracy,
     /// The mean cross-entropy: less is better.
     Loss,
+}
+
+/// How much of the gradient each path of a network, and each member of an ensemble, gets.
+///
+/// The answer of P paths is the mean of their logits, and the loss of an ensemble the mean of its members' losses, so that
+/// each path or member has a gradient of 1/P of what it would have alone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PathGradients {
+    /// As much as if its answer were the whole network's: the gradient is that of P times the loss. A path then learns as fast
+    /// as a network of one path does at the same rate, and members are the networks that they would be alone.
+    #[default]
+    Full,
+    /// 1/P of that, as runs of earlier versions had it, which go on with it.
+    Mean,
 }
 
 /// Number format of the forward pass; parameters and gradients are float32 in both.

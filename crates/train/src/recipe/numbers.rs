@@ -93,6 +93,7 @@ pub const NUMBERS: &[Number] = &[
     number("train.seed", Whole(0, i64::MAX)),
     number("train.label_smoothing", Below(0.0, 1.0)),
     number("train.class_weights", Real(1e-6, 1e6)),
+    number("train.path_loss", Real(0.0, HUGE)),
     number("procedure.epochs", Whole(0, MANY)).of("epochs"),
     number("procedure.temperature", Real(1e-3, 1e3)),
     number("procedure.weight", Real(0.0, HUGE)),

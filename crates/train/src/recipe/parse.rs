@@ -4,8 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use mp_nn::nearest::nearest;
+use mp_zoo::{ModelName, Variant};
 
-use super::{Override, Recipe, embedded, tables};
+use super::{Override, PathGradients, Recipe, embedded, tables};
 use crate::Error;
 
 impl Recipe {
@@ -24,8 +25,38 @@ impl Recipe {
     /// As [`Recipe::resolve`], but for the check: neither names nor ranges need be right.
     pub(crate) fn merged(source: Option<&str>, overrides: &[Override]) -> Result<Self, Error> {
         let (origin, text) = source.map(read).transpose()?.unwrap_or_default();
-        let mut recipe = Self::from_toml(&text, &origin)?;
-        let mut table = parse_table(&text, &origin)?;
+        let recipe = Self::from_toml(&text, &origin)?;
+        recipe.changed(parse_table(&text, &origin)?, overrides)
+    }
+
+    /// Reads the recipe that a run keeps, changed by the overrides. Ranges are not checked.
+    ///
+    /// Such a recipe is complete. Where it does not say how much of the gradient paths get, an earlier version wrote it, which
+    /// gave them their mean: the run keeps that.
+    ///
+    /// # Errors
+    /// [`Error::Recipe`].
+    pub(crate) fn of_run(text: &str, origin: &str, overrides: &[Override]) -> Result<Self, Error> {
+        let mut recipe = Self::from_toml(text, origin)?;
+        let mut table = parse_table(text, origin)?;
+        let is_said = table.get("train").and_then(|train| train.get("path_gradients")).is_some();
+        if !is_said && recipe.has_paths() {
+            recipe.train.path_gradients = PathGradients::Mean;
+            let train = table.entry("train").or_insert_with(|| toml::Table::new().into());
+            if let Some(train) = train.as_table_mut() {
+                train.insert("path_gradients".to_owned(), "mean".into());
+            }
+        }
+        recipe.changed(table, overrides)
+    }
+
+    /// Whether its network has parallel paths or is an ensemble, by its name.
+    fn has_paths(&self) -> bool {
+        self.model.name.parse::<ModelName>().is_ok_and(|name| name.variant != Variant::Single)
+    }
+
+    /// The recipe, which was read from `table`, changed by the overrides.
+    fn changed(mut self, mut table: toml::Table, overrides: &[Override]) -> Result<Self, Error> {
         // A key may be of the kind that a later override names.
         let (kinds, others): (Vec<_>, Vec<_>) = overrides.iter().partition(|change| change.names_a_kind());
         for change in kinds.into_iter().chain(others) {
@@ -35,13 +66,13 @@ impl Recipe {
             if let Some(message) = tables::misplaced(&table) {
                 return Err(refuse(message));
             }
-            tables::keep_kinds(&mut table, &recipe.to_table()?);
-            recipe = table
+            tables::keep_kinds(&mut table, &self.to_table()?);
+            self = table
                 .clone()
                 .try_into()
                 .map_err(|error: toml::de::Error| refuse(in_words(&error, change.number(&table))))?;
         }
-        Ok(recipe)
+        Ok(self)
     }
 
     /// Reads a recipe from TOML text; `origin` stands before line and column in messages. Ranges are not checked.

@@ -20,6 +20,8 @@ const fn padded(name: &'static str, summary: &'static str) -> Family {
 }
 
 pub(super) const FAMILIES: &[Family] = &[
+    family("resnet8", "residual network of 8 layers, CIFAR form, for quick trials (arXiv 1512.03385)"),
+    family("resnet14", "residual network of 14 layers, CIFAR form, for quick trials (arXiv 1512.03385)"),
     family("resnet20", "residual network of 20 layers, CIFAR form (arXiv 1512.03385)"),
     family("resnet32", "residual network of 32 layers, CIFAR form (arXiv 1512.03385)"),
     family("resnet44", "residual network of 44 layers, CIFAR form (arXiv 1512.03385)"),

@@ -6,7 +6,7 @@
 //! | `seresnet18` to `152`, `seresnext50_32x4d` | timm | hidden layers are multiples of 8 |
 //! | `legacy_seresnet18` to `152`, `legacy_seresnext50_32x4d` | the authors' Caffe networks, timm | max-pool without padding, rounded up; bottlenecks have their stride in the first convolution, but ResNeXt's; with 18 and 34 layers a ReLU before the scaling |
 //! | `legacy_senet154` | the same | a stem of three convolutions, 64 groups (the knob scales them too), 3x3 convolutions in shortcuts, dropout 0.2 |
-//! | `seresnet20` to `164` | the paper's forms for CIFAR | hidden layers down to one unit |
+//! | `seresnet8` to `164` | the paper's forms for CIFAR | hidden layers down to one unit |
 
 use mp_blocks::{
     Branch, ConvBlockConfig, Pool, Pooling, PoolingBlockConfig, Recalibration, ResidualConfig, ShortcutConfig,
@@ -45,6 +45,8 @@ pub(super) const FAMILIES: &[Family] = &[
     imagenet("legacy_seresnet152", legacy_plan),
     imagenet("legacy_seresnext50_32x4d", legacy_plan),
     imagenet("legacy_senet154", senet_plan),
+    cifar("seresnet8"),
+    cifar("seresnet14"),
     cifar("seresnet20"),
     cifar("seresnet32"),
     cifar("seresnet44"),

@@ -6,21 +6,26 @@ use tch::{Kind, Reduction, Tensor};
 
 use super::{Loss, Objective, Targets};
 use crate::Error;
-use crate::recipe::Recipe;
+use crate::recipe::{PathGradients, Recipe};
 
 /// Cross-entropy with label smoothing and class weights, and the losses on the gates.
 ///
 /// With class weights the cross-entropy is the weighted mean that PyTorch takes: the sum of `w_y` times each image's loss over
 /// the sum of `w_y`; where images were mixed, the sum of `w_c` times each class's part over the number of images.
 ///
-/// The members of an ensemble learn each from its own loss: the mean of these, not the loss of their mean. Auxiliary heads
-/// add theirs with their weights.
+/// The members of an ensemble learn each from its own loss, not from that of their mean. Auxiliary heads add theirs with
+/// their weights. What is reported is the mean over the members; [`PathGradients`] says how many times that the backward pass
+/// takes of it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Classification {
     /// Share of the target probability that is spread evenly over all classes.
     pub label_smoothing: f64,
     /// Weight of each class in the cross-entropy; empty: all count alike.
     pub class_weights: Vec<f64>,
+    /// How much of the gradient each path and each member gets.
+    pub path_gradients: PathGradients,
+    /// Weight of the mean of the losses that parallel paths have each by itself.
+    pub path_loss: f64,
     /// Weights of the losses on the gates.
     pub routing: RoutingLossConfig,
 }
@@ -28,21 +33,37 @@ pub struct Classification {
 impl Objective for Classification {
     fn loss(&self, output: &Output, targets: &Targets<'_>) -> Result<Loss, Error> {
         let targets = targets.classes();
-        let members: Vec<Tensor> =
-            output.of(HeadRole::Member).map(|logits| self.cross_entropy(logits, targets)).collect();
-        let own = if members.is_empty() {
-            self.cross_entropy(output.logits(), targets)
-        } else {
-            Tensor::stack(&members, 0).mean(Kind::Float)
-        };
-        let auxiliary = output.heads.iter().filter_map(|head| match head.role {
-            HeadRole::Auxiliary(weight) => Some(self.cross_entropy(&head.logits, targets) * weight),
+        let cross_entropy = |logits| self.cross_entropy(logits, targets);
+        let mut losses: Vec<Tensor> = output.of(HeadRole::Member).map(cross_entropy).collect();
+        // What is summed here is that of so many networks.
+        let count = losses.len().max(1) as f64;
+        if losses.is_empty() {
+            losses.push(cross_entropy(output.logits()));
+            losses.extend(self.of_paths(output, targets));
+        }
+        losses.extend(output.heads.iter().filter_map(|head| match head.role {
+            HeadRole::Auxiliary(weight) => Some(cross_entropy(&head.logits) * weight),
             _ => None,
-        });
-        let task = auxiliary.fold(own, |sum, loss| sum + loss);
+        }));
+        let own = losses.iter().skip(1).fold(losses[0].shallow_clone(), |sum, loss| sum + loss);
+        let task = if count == 1.0 { own.shallow_clone() } else { &own / count };
+        let minimised = match (self.scale(output), count) {
+            (scale, count) if scale == count => own,
+            (1.0, _) => task.shallow_clone(),
+            (scale, _) => &task * scale,
+        };
         let routing = self.routing.total(&output.trace)?;
-        let total = routing.as_ref().map_or_else(|| task.shallow_clone(), |routing| &task + routing);
-        Ok(Loss { total, routing })
+        let with_routing =
+            |loss: Tensor| routing.as_ref().map_or_else(|| loss.shallow_clone(), |routing| &loss + routing);
+        let (total, minimised) = (with_routing(task), with_routing(minimised));
+        Ok(Loss { total, minimised, routing })
+    }
+
+    fn scale(&self, output: &Output) -> f64 {
+        match self.path_gradients {
+            PathGradients::Full => learners(output),
+            PathGradients::Mean => 1.0,
+        }
     }
 
     fn mass(&self, labels: &[i64], mixed: bool) -> f64 {
@@ -59,16 +80,47 @@ impl Classification {
         Classification {
             label_smoothing: recipe.train.label_smoothing,
             class_weights,
+            path_gradients: recipe.train.path_gradients,
+            path_loss: recipe.train.path_loss,
             routing: recipe.routing_loss.clone(),
         }
     }
 
-    fn cross_entropy(&self, logits: &Tensor, targets: &Tensor) -> Tensor {
-        // In float32 whatever the forward pass ran in: bfloat16 keeps eight bits, too few for small differences.
-        let weights: Vec<f32> = self.class_weights.iter().map(|&weight| weight as f32).collect();
-        let weights = (!weights.is_empty()).then(|| Tensor::from_slice(&weights).to_device(logits.device()));
-        logits.to_kind(Kind::Float).cross_entropy_loss(targets, weights, Reduction::Mean, -100, self.label_smoothing)
+    /// The mean of the losses that parallel paths have each by itself, with its weight, where it has one.
+    fn of_paths(&self, output: &Output, targets: &Tensor) -> Option<Tensor> {
+        let paths: Vec<&Tensor> = paths(output).collect();
+        if self.path_loss == 0.0 || paths.len() < 2 {
+            return None;
+        }
+        let losses: Vec<Tensor> = paths.into_iter().map(|logits| self.cross_entropy(logits, targets)).collect();
+        Some(Tensor::stack(&losses, 0).mean(None) * self.path_loss)
     }
+
+    fn cross_entropy(&self, logits: &Tensor, targets: &Tensor) -> Tensor {
+        // In float32 at least: bfloat16 keeps eight bits, too few for small differences.
+        let kind = if logits.kind() == Kind::Double { Kind::Double } else { Kind::Float };
+        let weights = (!self.class_weights.is_empty())
+            .then(|| Tensor::from_slice(&self.class_weights).to_kind(kind).to_device(logits.device()));
+        logits.to_kind(kind).cross_entropy_loss(targets, weights, Reduction::Mean, -100, self.label_smoothing)
+    }
+}
+
+/// How many networks learn side by side: the members of an ensemble, or the parallel paths that make the answer.
+fn learners(output: &Output) -> f64 {
+    match output.of(HeadRole::Member).count() {
+        0 => paths(output).count().max(1) as f64,
+        members => members as f64,
+    }
+}
+
+/// The answers of the paths that make the network's first answer.
+fn paths(output: &Output) -> impl Iterator<Item = &Tensor> {
+    let name = output.heads.iter().find(|head| head.role == HeadRole::Final).map(|head| &head.name);
+    output
+        .heads
+        .iter()
+        .filter(move |head| head.role == HeadRole::Path && Some(&head.name) == name)
+        .map(|head| &head.logits)
 }
 
 #[cfg(test)]
@@ -178,6 +230,51 @@ mod tests {
         let output = output(logits(0.0, 100.0), vec![logits(0.0, 3_f64.ln()), logits(0.0, 0.0)]);
         let expected = ((4.0_f64 / 3.0).ln() + 2_f64.ln()) / 2.0;
         assert_loss(&Classification::default(), &output, expected);
+    }
+
+    /// What the backward pass starts from.
+    fn minimised(config: &Classification, output: &Output) -> f64 {
+        config.loss(output, &Targets::of(&Tensor::from_slice(&[1_i64]))).unwrap().minimised.double_value(&[])
+    }
+
+    #[test]
+    fn the_backward_pass_takes_the_sum_over_members_and_so_many_times_the_loss_as_there_are_paths() {
+        let (half, certain) = (2_f64.ln(), (4.0_f64 / 3.0).ln());
+        let full = Classification::default();
+        let mean = Classification { path_gradients: PathGradients::Mean, ..Classification::default() };
+        let ensemble = output(logits(0.0, 100.0), vec![logits(0.0, 3_f64.ln()), logits(0.0, 0.0)]);
+        assert!((minimised(&full, &ensemble) - (certain + half)).abs() < 1e-6);
+        assert!((minimised(&mean, &ensemble) - (certain + half) / 2.0).abs() < 1e-6);
+
+        let mut paths = output(logits(0.0, 3_f64.ln()), Vec::new());
+        paths.heads.extend((0..3).map(|_| Head::new("class", HeadRole::Path, logits(0.0, 0.0))));
+        assert!((minimised(&full, &paths) - 3.0 * certain).abs() < 1e-6);
+        assert!((minimised(&mean, &paths) - certain).abs() < 1e-6);
+        assert_loss(&full, &paths, certain);
+        // The paths of another head do not make this one's answer.
+        paths.heads.push(Head::new("colour", HeadRole::Path, logits(0.0, 0.0)));
+        assert!((minimised(&full, &paths) - 3.0 * certain).abs() < 1e-6);
+    }
+
+    #[test]
+    fn paths_may_learn_each_from_its_own_loss_beside_that_of_their_answer() {
+        let (half, certain) = (2_f64.ln(), (4.0_f64 / 3.0).ln());
+        let config = Classification { path_loss: 0.5, ..Classification::default() };
+        let mut paths = output(logits(0.0, 3_f64.ln()), Vec::new());
+        paths.heads.extend([0.0, 3_f64.ln()].map(|b| Head::new("class", HeadRole::Path, logits(0.0, b))));
+        let expected = certain + 0.5 * (half + certain) / 2.0;
+        assert_loss(&config, &paths, expected);
+        assert!((minimised(&config, &paths) - 2.0 * expected).abs() < 1e-6);
+    }
+
+    #[test]
+    fn auxiliary_heads_of_members_belong_to_them() {
+        // Two members at ln 2 with auxiliary heads at ln 4/3 that weigh 0.3: each has ln 2 + 0.3 ln 4/3.
+        let mut ensemble = output(logits(0.0, 0.0), vec![logits(0.0, 0.0), logits(0.0, 0.0)]);
+        ensemble.heads.extend((0..2).map(|_| Head::new("aux", HeadRole::Auxiliary(0.3), logits(0.0, 3_f64.ln()))));
+        let one = 2_f64.ln() + 0.3 * (4.0_f64 / 3.0).ln();
+        assert_loss(&Classification::default(), &ensemble, one);
+        assert!((minimised(&Classification::default(), &ensemble) - 2.0 * one).abs() < 1e-6);
     }
 
     #[test]

@@ -31,11 +31,14 @@ impl<'a> Targets<'a> {
     }
 }
 
-/// The loss of one batch; float32 scalars with their graph.
+/// The loss of one batch; scalars of float32 at least, with their graph.
 #[derive(Debug)]
 pub struct Loss {
-    /// What the backward pass starts from.
+    /// What is reported.
     pub total: Tensor,
+    /// What the backward pass starts from: the same, or so many times that as makes every part of the model learn at the
+    /// recipe's rate.
+    pub minimised: Tensor,
     /// The part of it that comes from the gates, already weighted.
     pub routing: Option<Tensor>,
 }
@@ -47,6 +50,12 @@ pub trait Objective: Send {
     /// # Errors
     /// A part that the model's heads or routes cannot give.
     fn loss(&self, output: &Output, targets: &Targets<'_>) -> Result<Loss, Error>;
+
+    /// So many times what a task's loss is, the backward pass takes of it: see [`Loss::minimised`].
+    fn scale(&self, output: &Output) -> f64 {
+        let _ = output;
+        1.0
+    }
 
     /// What a batch counts among those of one step, so that their mean is that over all of their images. `mixed` says whether
     /// its images are.

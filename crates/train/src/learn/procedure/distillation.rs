@@ -64,9 +64,10 @@ impl Procedure for Distillation {
         let answer = self.teacher.answer(batch.images, &[]);
         let output = learner.forward(batch.images, &[]);
         let loss = learner.objective().loss(&output, &batch.targets)?;
-        let soft = soft_cross_entropy(answer.logits(), &output, self.config.temperature);
-        let total = &loss.total + soft * self.weight;
-        (&total * batch.share).backward();
+        let soft = soft_cross_entropy(answer.logits(), &output, self.config.temperature) * self.weight;
+        let scale = learner.objective().scale(&output);
+        ((&loss.minimised + &soft * scale) * batch.share).backward();
+        let total = &loss.total + soft;
         Ok(Found {
             loss: total.detach(),
             routing_loss: loss.routing.map(|routing| routing.detach()),
@@ -75,7 +76,7 @@ impl Procedure for Distillation {
     }
 }
 
-/// `H(P_teacher^T, P^T)`, the mean over the images; of an ensemble the mean over its members, each of which learns by itself.
+/// `H(P_teacher^T, P^T)`, the mean over the images; of an ensemble the mean over its members, each of which answers for itself.
 fn soft_cross_entropy(teacher: &Tensor, output: &Output, temperature: f64) -> Tensor {
     let target = (teacher.to_kind(Kind::Float) / temperature).softmax(1, None);
     let one = |logits: &Tensor| {
