@@ -101,6 +101,26 @@ pub fn target_rate(trace: &Trace, rate: f64) -> Result<Tensor, Error> {
     })
 }
 
+/// How far the information of routes about images is below a floor, in nats: `max(0, floor - (H(mean over b of g) - mean over b
+/// of H(g)))`, 0 from the floor on. It asks for both: routes that are all used, and images that are sure of theirs.
+///
+/// The difference of entropies is the mutual information of image and route, as in Bridle et al., "Unsupervised Classifiers,
+/// Mutual Information and 'Phantom Targets'" (NeurIPS 1991); the floor is ours, so that nothing is asked beyond it.
+///
+/// # Errors
+/// [`Error::EmptyTrace`], or a floor below 0.
+pub fn information(trace: &Trace, floor: f64) -> Result<Tensor, Error> {
+    if !(floor >= 0.0 && floor.is_finite()) {
+        return Err(Error::config("floor of the information loss", "a finite number, 0 or above", floor));
+    }
+    over_layers(trace, "information loss", |layer| {
+        let (weights, normalisation) = (weights(layer), layer.decision.normalisation);
+        let of_mean = entropies(&weights.mean_dim([0_i64].as_slice(), true, None), normalisation).squeeze_dim(0);
+        let mean = entropies(&weights, normalisation).mean_dim([0_i64].as_slice(), false, None);
+        Ok((mean - of_mean + floor).relu())
+    })
+}
+
 /// The losses of a recipe: a weight each, 0 for off.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -119,6 +139,24 @@ pub struct RoutingLossConfig {
     pub entropy: f64,
     /// Weight and rate of [`target_rate`].
     pub target_rate: TargetRate,
+    /// Weight and floor of [`information`].
+    pub information: Information,
+}
+
+/// The information loss of a recipe.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Information {
+    /// Weight of [`information`], at least 0.
+    pub weight: f64,
+    /// The mutual information, in nats, from which on nothing is lost; at least 0. At most `ln E` can be reached.
+    pub floor: f64,
+}
+
+impl Default for Information {
+    fn default() -> Self {
+        Information { weight: 0.0, floor: 0.3 }
+    }
 }
 
 /// The target-rate loss of a recipe.
@@ -147,6 +185,7 @@ impl Default for RoutingLossConfig {
             z_loss: 0.0,
             entropy: 0.0,
             target_rate: TargetRate::default(),
+            information: Information::default(),
         }
     }
 }
@@ -174,6 +213,8 @@ impl RoutingLossConfig {
             ("balance", self.balance),
             ("z_loss", self.z_loss),
             ("target_rate.weight", self.target_rate.weight),
+            ("information.weight", self.information.weight),
+            ("information.floor", self.information.floor),
         ] {
             if !(weight >= 0.0 && weight.is_finite()) {
                 return Err(Error::config(
@@ -213,6 +254,7 @@ impl RoutingLossConfig {
         add("balance", self.balance, &|| balance(trace))?;
         add("z_loss", self.z_loss, &|| z_loss(trace))?;
         add("entropy", self.entropy, &|| entropy(trace))?;
+        add("information", self.information.weight, &|| information(trace, self.information.floor))?;
         add("target_rate", self.target_rate.weight, &|| target_rate(trace, self.target_rate.rate))?;
         Ok(terms)
     }

@@ -27,7 +27,7 @@ fn check(normalisation: Normalisation) {
     // The tests run side by side; the tensors are too small to share one among threads.
     tch::set_num_threads(1);
     let store = Store::with_kind(Device::Cpu, Kind::Double, 3);
-    let mixer = MixerConfig::Gate(GateConfig { hidden: 3, temperature: 0.7, normalisation });
+    let mixer = MixerConfig::Gate(GateConfig { hidden: 3, temperature: 0.7, normalisation, ..Default::default() });
     let shape = RoutingShape { sources: 2, targets: 3, channels: 2 };
     let cross = CrossConnectionConfig { mixer: mixer.into() }.build(&store.root(), "cross", shape).unwrap();
     let waves = (Tensor::arange(2 * 2 * 2 * 4, (Kind::Double, Device::Cpu)) * 1.7).sin();

@@ -204,7 +204,7 @@ proptest! {
         let shape = RoutingShape { sources, targets, channels: 3 };
         let xs = maps(sources, 3, seed as i64);
         let weights = |normalisation| {
-            let config = GateConfig { hidden: 4, temperature, normalisation };
+            let config = GateConfig { hidden: 4, temperature, normalisation, ..Default::default() };
             config.build(&store(seed).root(), shape).unwrap().forward(&xs).weights
         };
         for (normalisation, axis, size) in [(Normalisation::Targets, 2_i64, [2, sources]), (Normalisation::Sources, 1, [2, targets])] {

@@ -29,7 +29,7 @@ impl ModelOptions {
     }
 }
 
-/// How a routed model (`_cc`, `_cp`, `_stitch`) routes. Only `merge` and `execution` also concern paths without routing
+/// How a routed model (`_cc`, `_cp`, `_stitch`, `_blind`) routes. Only `merge` and `execution` also concern paths without routing
 /// (`_xP`).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -35,7 +35,7 @@ fn unknown_base_names_the_nearest() {
 fn unknown_variant_shows_the_grammar() {
     assert_eq!(
         for_cifar("resnet20_x3_ccc"),
-        "`resnet20_x3_ccc`: `_ccc` is no variant: expected resnet20[_wWIDTH][_xPATHS[_cc|_cp|_stitch] | _eMEMBERS], as in `resnet20_x3_cc`"
+        "`resnet20_x3_ccc`: `_ccc` is no variant: expected resnet20[_wWIDTH][_xPATHS[_cc|_cp|_stitch|_blind] | _eMEMBERS], as in `resnet20_x3_cc`"
     );
     for name in ["resnet20_", "resnet20_x", "resnet20_x3_cc_w8", "resnet20_e3_cc", "resnet20_w", "resnet20_x-1"] {
         assert!(for_cifar(name).contains("is no variant"), "{name}");

@@ -25,7 +25,7 @@ Examples:
   mp-train models --match resnet20_x3_cc
   mp-train models resnet --match resnet20_x3_cc --by multiply-adds
 
-Names are base[_wWIDTH][_xPATHS[_cc|_cp|_stitch] | _eMEMBERS]. Any such name builds, also with widths, paths and
+Names are base[_wWIDTH][_xPATHS[_cc|_cp|_stitch|_blind] | _eMEMBERS]. Any such name builds, also with widths, paths and
 members that are not listed, and is shown with its cost where it is given in full.")]
 pub(crate) struct Models {
     /// Models whose name contains this, with their forms, and the model of this name; without it, each family's own network

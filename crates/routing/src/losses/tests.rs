@@ -3,7 +3,8 @@
 use super::*;
 use crate::Decision;
 
-const ALL: [&str; 6] = ["importance loss", "load loss", "balance loss", "z-loss", "entropy loss", "target-rate loss"];
+const ALL: [&str; 7] =
+    ["importance loss", "load loss", "balance loss", "z-loss", "entropy loss", "information loss", "target-rate loss"];
 
 fn loss(name: &str, trace: &Trace) -> Result<Tensor, Error> {
     match name {
@@ -12,6 +13,7 @@ fn loss(name: &str, trace: &Trace) -> Result<Tensor, Error> {
         "balance loss" => balance(trace),
         "z-loss" => z_loss(trace),
         "entropy loss" => entropy(trace),
+        "information loss" => information(trace, 0.3),
         _ => target_rate(trace, 0.5),
     }
 }
@@ -54,6 +56,21 @@ fn importance_is_the_squared_coefficient_of_variation_of_the_sums() {
     // Sums (1.5, 0.5): mean 1, variance 0.5² = 0.25.
     assert_close(importance(&of_weights([2, 1, 2], &UNEVEN, Normalisation::Targets)), 0.25);
     assert_close(importance(&of_weights([1, 1, 4], &[0.25; 4], Normalisation::Targets)), 0.0);
+}
+
+#[test]
+fn information_is_asked_for_up_to_a_floor() {
+    let ln2 = 2_f64.ln();
+    // Each of two samples is sure of another target: H(mean) = ln 2, mean H = 0.
+    let sure = of_weights([2, 1, 2], &[1.0, 0.0, 0.0, 1.0], Normalisation::Targets);
+    assert_close(information(&sure, 0.5), 0.0);
+    assert_close(information(&sure, 1.0), 1.0 - ln2);
+    // Routes that are all used, and collapsed ones, are alike for all samples: nothing is known of the image.
+    for weights in [[0.5; 4], [1.0, 0.0, 1.0, 0.0]] {
+        assert_close(information(&of_weights([2, 1, 2], &weights, Normalisation::Targets), 0.3), 0.3);
+    }
+    let message = information(&sure, -1.0).unwrap_err().to_string();
+    assert_eq!(message, "floor of the information loss: expected a finite number, 0 or above, found -1");
 }
 
 #[test]

@@ -3,11 +3,13 @@
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
+use super::features::{GateInput, RunningFeatures};
+use super::uniform::for_batch;
 use crate::normalisation::at_least_float;
 use crate::shape::{above_zero, at_least_one};
 use crate::{Decision, Error, Normalisation, Pass, Router, RoutingShape, mix};
 use mp_native::{GateLayers, GateNormalisation};
-use mp_nn::{Init, Meter, Params, Role};
+use mp_nn::{Init, Meter, Mode, Params, Role};
 
 /// A gate of two dense layers for every source.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,17 +21,32 @@ pub struct GateConfig {
     pub temperature: f64,
     /// How logits become weights.
     pub normalisation: Normalisation,
+    /// What is read of the sources' means.
+    pub input: GateInput,
+    /// Reads the running means of its sources in place of the image's own: the same parameters that learn in the same way, and
+    /// no input. What a gate is better by is what the dependence on the input is worth.
+    pub blind: bool,
+    /// Added to the starting logit of `i → i`: above 0, a path starts by keeping more of itself.
+    pub diagonal: f64,
 }
 
 impl Default for GateConfig {
     fn default() -> Self {
-        GateConfig { hidden: 16, temperature: 1.0, normalisation: Normalisation::default() }
+        GateConfig {
+            hidden: 16,
+            temperature: 1.0,
+            normalisation: Normalisation::default(),
+            input: GateInput::default(),
+            blind: false,
+            diagonal: 0.0,
+        }
     }
 }
 
 impl GateConfig {
     /// Takes `weight1` `[S, hidden, C]`, `bias1` `[S, hidden]`, `weight2` `[S, T, hidden]` and `bias2` `[S, T]`, each
-    /// source's slice with the start of a dense layer of its own.
+    /// source's slice with the start of a dense layer of its own. Where the input is standardised or the gate blind, also the
+    /// buffers `running_mean` and `running_var` `[S, C]` and `batches` `[1]`.
     ///
     /// # Errors
     /// A path count, channels, hidden width or temperature outside its range, or a taken name.
@@ -38,17 +55,33 @@ impl GateConfig {
         shape.check(layer)?;
         at_least_one(layer, "hidden width", self.hidden)?;
         above_zero(layer, "temperature", self.temperature)?;
+        if !self.diagonal.is_finite() {
+            let what = format!("diagonal of the routing layer `{layer}`");
+            return Err(Error::config(what, "a finite number", self.diagonal));
+        }
         let RoutingShape { sources, targets, channels } = shape;
         let (first, second) = (Init::kaiming_uniform(channels), Init::kaiming_uniform(self.hidden));
-        Ok(Gate {
+        let running = (self.blind || self.input == GateInput::Standardised)
+            .then(|| RunningFeatures::build(params, sources, channels))
+            .transpose()?;
+        let gate = Gate {
             weight1: params.parameter("weight1", &[sources, self.hidden, channels], first.clone(), Role::Weight)?,
             bias1: params.parameter("bias1", &[sources, self.hidden], first, Role::Bias)?,
             weight2: params.parameter("weight2", &[sources, targets, self.hidden], second.clone(), Role::Weight)?,
             bias2: params.parameter("bias2", &[sources, targets], second, Role::Bias)?,
             temperature: self.temperature,
             normalisation: self.normalisation,
+            input: self.input,
+            running,
+            blind: self.blind,
             meter: params.meter().clone(),
-        })
+        };
+        if self.diagonal != 0.0 {
+            let _guard = tch::no_grad_guard();
+            let own = Tensor::eye(sources.max(targets), (params.kind(), params.device())) * self.diagonal;
+            let _ = gate.bias2.shallow_clone().g_add_(&own.narrow(0, 0, sources).narrow(1, 0, targets));
+        }
+        Ok(gate)
     }
 }
 
@@ -65,17 +98,23 @@ pub struct Gate {
     bias2: Tensor,
     temperature: f64,
     normalisation: Normalisation,
+    input: GateInput,
+    running: Option<RunningFeatures>,
+    blind: bool,
     meter: Meter,
 }
 
 impl Router for Gate {
-    fn route(&self, xs: &[Tensor], _pass: &mut Pass) -> Decision {
+    fn route(&self, xs: &[Tensor], pass: &mut Pass) -> Decision {
+        self.see(xs, pass.mode);
         self.forward(xs)
     }
 
-    fn mix(&self, xs: &[Tensor], _pass: &mut Pass) -> (Vec<Tensor>, Decision) {
-        let layers = self.layers();
-        if !mp_native::can_route(xs, &layers) {
+    fn mix(&self, xs: &[Tensor], pass: &mut Pass) -> (Vec<Tensor>, Decision) {
+        self.see(xs, pass.mode);
+        let (weight1, bias1) = self.first();
+        let layers = self.layers(&weight1, &bias1);
+        if self.blind || !mp_native::can_route(xs, &layers) {
             let decision = self.forward(xs);
             return (mix(xs, &decision.weights), decision);
         }
@@ -93,13 +132,40 @@ impl Gate {
     /// If the sources are not as many, or not of the channels, that the gate was built for.
     pub fn forward(&self, xs: &[Tensor]) -> Decision {
         self.meter.add((self.weight1.numel() + self.weight2.numel()) as u64);
-        let layers = self.layers();
+        let (weight1, bias1) = self.first();
+        if let (true, Some(running)) = (self.blind, &self.running) {
+            // One decision for all images.
+            let decision = self.composed(&running.blind(), &weight1, &bias1);
+            let logits = decision.logits.map(|logits| for_batch(&logits, xs));
+            return Decision::soft(for_batch(&decision.weights, xs), logits, self.normalisation);
+        }
+        let layers = self.layers(&weight1, &bias1);
         if mp_native::can_route(xs, &layers) {
             let gated = mp_native::gate(xs, layers).unwrap_or_else(|error| panic!("{error}"));
             return self.decision(gated.weights, gated.logits);
         }
         let pooled: Vec<Tensor> = xs.iter().map(pool).collect();
-        let hidden = stacked_linear(&Tensor::stack(&pooled, 0), &self.weight1, &self.bias1).relu();
+        self.composed(&Tensor::stack(&pooled, 0), &weight1, &bias1)
+    }
+
+    /// In training, keeps what the statistics need to know of a batch.
+    fn see(&self, xs: &[Tensor], mode: Mode) {
+        if let Some(running) = &self.running {
+            running.see(xs, mode);
+        }
+    }
+
+    /// The first layer for features as they are read.
+    fn first(&self) -> (Tensor, Tensor) {
+        match (&self.running, self.input) {
+            (Some(running), GateInput::Standardised) => running.standardising(&self.weight1, &self.bias1),
+            _ => (self.weight1.shallow_clone(), self.bias1.shallow_clone()),
+        }
+    }
+
+    /// The decision for features `[S, B, C]`, by tensor operations.
+    fn composed(&self, features: &Tensor, weight1: &Tensor, bias1: &Tensor) -> Decision {
+        let hidden = stacked_linear(features, weight1, bias1).relu();
         // [S, B, T], of half precision under autocast.
         let logits = at_least_float(&stacked_linear(&hidden, &self.weight2, &self.bias2));
         let logits = logits.transpose(0, 1) / self.temperature;
@@ -110,10 +176,10 @@ impl Gate {
         Decision::soft(weights, Some(logits), self.normalisation)
     }
 
-    fn layers(&self) -> GateLayers<'_> {
+    fn layers<'a>(&'a self, weight1: &'a Tensor, bias1: &'a Tensor) -> GateLayers<'a> {
         GateLayers {
-            weight1: &self.weight1,
-            bias1: &self.bias1,
+            weight1,
+            bias1,
             weight2: &self.weight2,
             bias2: &self.bias2,
             temperature: self.temperature,
@@ -127,7 +193,7 @@ impl Gate {
 }
 
 /// `[B, C]` in float32 at least: a mean over a map in bfloat16 would lose most of what it sums.
-fn pool(x: &Tensor) -> Tensor {
+pub(super) fn pool(x: &Tensor) -> Tensor {
     if x.dim() == 2 {
         return at_least_float(x);
     }
@@ -163,6 +229,82 @@ mod tests {
             assert!(routes.logits.as_ref().unwrap().select(1, i).allclose(&logits, 1e-12, 1e-12, false));
             assert!(routes.weights.select(1, i).allclose(&logits.softmax(1, None), 1e-12, 1e-12, false));
         }
+    }
+
+    /// A gate in float64 of two sources of five channels, with its store.
+    fn gate(config: GateConfig) -> (Store, Gate) {
+        let store = Store::with_kind(CPU, Kind::Double, 7);
+        let gate = config.build(&store.root(), RoutingShape::square(2, 5)).unwrap();
+        (store, gate)
+    }
+
+    fn images(count: i64) -> [Tensor; 2] {
+        [0.5, 2.0].map(|mean| Tensor::randn([count, 5, 3, 3], (Kind::Double, CPU)) + mean)
+    }
+
+    #[test]
+    fn a_standardised_gate_reads_how_an_image_differs_from_others() {
+        let (_store, gate) = gate(GateConfig { input: GateInput::Standardised, ..Default::default() });
+        let xs = images(8);
+        let mut pass = Pass::train();
+        let (ys, decision) = gate.mix(&xs, &mut pass);
+        // After one batch the running statistics are that batch's.
+        for (i, x) in (0..).zip(&xs) {
+            let z = x.mean_dim([2_i64, 3].as_slice(), false, None);
+            let mean = z.mean_dim([0_i64].as_slice(), true, None);
+            let var = z.var_dim([0_i64].as_slice(), true, true);
+            let standardised = (z - mean) / (var + 1e-5).sqrt();
+            let hidden = standardised.linear(&gate.weight1.get(i), Some(&gate.bias1.get(i))).relu();
+            let expected = hidden.linear(&gate.weight2.get(i), Some(&gate.bias2.get(i))).softmax(1, None);
+            assert!(decision.weights.select(1, i).allclose(&expected, 1e-10, 1e-10, false));
+        }
+        assert!(ys[0].allclose(&mix(&xs, &decision.weights)[0], 1e-10, 1e-10, false));
+        // Evaluation reads the statistics and leaves them: a batch of one decides as a batch of eight does.
+        let all = gate.route(&xs, &mut Pass::eval()).weights;
+        let first = gate.route(&xs.each_ref().map(|x| x.narrow(0, 0, 1)), &mut Pass::eval()).weights;
+        assert!(all.narrow(0, 0, 1).allclose(&first, 1e-12, 1e-12, false));
+    }
+
+    #[test]
+    fn a_blind_gate_is_the_gate_of_the_mean_image() {
+        for input in [GateInput::Mean, GateInput::Standardised] {
+            let (store, blind) = gate(GateConfig { input, blind: true, ..Default::default() });
+            let xs = images(6);
+            let decision = blind.route(&xs, &mut Pass::train());
+            let rows = decision.weights.unbind(0);
+            assert!(rows.iter().all(|row| row.equal(&rows[0])), "one decision for all images");
+            // The same parameters and statistics that see: given the mean image, they decide alike.
+            let seeing_store = Store::with_kind(CPU, Kind::Double, 7);
+            let config = GateConfig { input: GateInput::Standardised, ..Default::default() };
+            let mut seeing = config.build(&seeing_store.root(), RoutingShape::square(2, 5)).unwrap();
+            seeing.input = input;
+            for (from, to) in store.entries().into_iter().zip(seeing_store.entries()) {
+                let _guard = tch::no_grad_guard();
+                to.tensor.shallow_clone().copy_(&from.tensor);
+            }
+            let mean = xs.each_ref().map(|x| x.mean_dim([0_i64, 2, 3].as_slice(), true, None).view([1, 5]));
+            let found = seeing.route(&mean, &mut Pass::eval()).weights;
+            assert!(found.get(0).allclose(&rows[0], 1e-10, 1e-10, false));
+        }
+    }
+
+    #[test]
+    fn a_blind_gate_learns_and_its_sources_get_no_gradient_from_it() {
+        let (store, gate) = gate(GateConfig { blind: true, ..Default::default() });
+        let xs = images(4).map(|x| x.set_requires_grad(true));
+        gate.route(&xs, &mut Pass::train()).weights.select(2, 0).sum(Kind::Double).backward();
+        assert!(
+            store.parameters().iter().all(|entry| entry.tensor.grad().abs().sum(Kind::Double).double_value(&[]) > 0.0)
+        );
+        assert!(!xs[0].grad().defined());
+    }
+
+    #[test]
+    fn paths_may_start_by_keeping_more_of_themselves() {
+        let (_store, plain) = gate(GateConfig::default());
+        let (_other, kept) = gate(GateConfig { diagonal: 2.0, ..Default::default() });
+        let added = Vec::<f64>::try_from((&kept.bias2 - &plain.bias2).view(-1)).unwrap();
+        assert!(added.iter().zip([2.0, 0.0, 0.0, 2.0]).all(|(a, b)| (a - b).abs() < 1e-12), "{added:?}");
     }
 
     #[test]

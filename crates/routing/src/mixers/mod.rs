@@ -1,5 +1,6 @@
 //! Where mixing weights come from: the gate, or one of the controls that an honest comparison needs. One file each.
 
+mod features;
 mod gate;
 mod identity;
 mod learned;
@@ -7,6 +8,7 @@ mod uniform;
 
 use serde::{Deserialize, Serialize};
 
+pub use features::GateInput;
 pub use gate::{Gate, GateConfig};
 pub use learned::LearnedConfig;
 

@@ -138,6 +138,8 @@ pub const NUMBERS: &[Number] = &[
     number("routing_loss.z_loss", Real(0.0, HUGE)),
     number("routing_loss.entropy", Real(-HUGE, HUGE)),
     number("routing_loss.target_rate.weight", Real(0.0, HUGE)),
+    number("routing_loss.information.weight", Real(0.0, HUGE)),
+    number("routing_loss.information.floor", Real(0.0, 10.0)).of("nats"),
     number("routing_loss.target_rate.rate", Real(0.0, 1.0)),
 ];
 

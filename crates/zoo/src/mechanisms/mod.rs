@@ -1,5 +1,6 @@
 //! What flows between parallel paths, one mechanism a file, and the table that registers them.
 
+mod blind;
 mod cross_connection;
 mod cross_prediction;
 mod stitch;
@@ -25,7 +26,8 @@ pub struct Mechanism {
 }
 
 /// The mechanisms of this crate, in the order in which they are listed.
-static TABLE: &[Mechanism] = &[cross_connection::MECHANISM, cross_prediction::MECHANISM, stitch::MECHANISM];
+static TABLE: &[Mechanism] =
+    &[cross_connection::MECHANISM, cross_prediction::MECHANISM, stitch::MECHANISM, blind::MECHANISM];
 
 static REGISTERED: RwLock<Vec<&'static Mechanism>> = RwLock::new(Vec::new());
 
