@@ -1,5 +1,6 @@
 //! The command line.
 
+mod compare;
 mod models;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use mp_train::checkpoint::Which;
 use mp_train::recipe::{Override, Precision};
 use mp_train::split::Split;
 
+pub(crate) use compare::Compare;
 pub(crate) use models::{By, Models};
 
 /// Trains, evaluates, applies and times multi-path networks.
@@ -48,6 +50,8 @@ pub(crate) enum Command {
     Weights(Weights),
     /// Time models, interleaved in one run
     Bench(Bench),
+    /// Train several networks under one recipe with several seeds, and report how they compare
+    Compare(Compare),
     /// Fetch, inspect and pack data sets
     #[command(subcommand)]
     Data(Data),
@@ -111,6 +115,9 @@ pub(crate) struct Train {
     /// Continue from this checkpoint, and drop what the run has reported since
     #[arg(long, value_enum, value_name = "STATE", requires = "resume")]
     pub(crate) from: Option<State>,
+    /// Save and end when standard input ends, for programs that start runs and may be killed themselves
+    #[arg(long)]
+    pub(crate) stop_with_input: bool,
     #[command(flatten)]
     pub(crate) data_dir: DataDir,
 }

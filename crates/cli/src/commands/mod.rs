@@ -1,6 +1,7 @@
 //! One file per command: each turns its arguments into one call of the library and shows what came back.
 
 mod bench;
+mod compare;
 mod data;
 mod eval;
 mod matching;
@@ -32,6 +33,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Routes(args) => routes::run(&args)?,
         Command::Weights(args) => weights::run(&args)?,
         Command::Bench(args) => bench::run(args)?,
+        Command::Compare(args) => return compare::run(&args),
         Command::Data(args) => data::run(args)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -4,6 +4,8 @@ use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use anyhow::bail;
 use mp_data::Line;
@@ -27,6 +29,14 @@ pub(crate) fn run(args: Train) -> anyhow::Result<ExitCode> {
         false => args.data_dir.resolve_for(&recipe.data.name)?,
     };
     let stop = interrupt::on_signal()?;
+    if args.stop_with_input {
+        let stop = Arc::clone(&stop);
+        std::thread::spawn(move || {
+            // What it says does not matter, and neither does how it ends.
+            let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+            stop.store(true, Ordering::Relaxed);
+        });
+    }
 
     let mut progress = progress::for_standard_error();
     let finished = run::train(&recipe, &out, start, &cache, &mut *progress, &stop)?;

@@ -20,6 +20,13 @@ pub struct Spec {
     text: String,
 }
 
+impl Spec {
+    /// A model that routes so; it is written as its name alone.
+    pub fn new(name: &str, routing: RoutingConfig) -> Self {
+        Self { name: name.to_owned(), routing, text: name.to_owned() }
+    }
+}
+
 impl FromStr for Spec {
     type Err = Error;
 
