@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use mp_native::Autocast;
 use mp_nn::{Entry, Mode, Store};
+use mp_routing::Trace;
 use mp_zoo::{Cost, Interface, Model, ModelName, ModelOptions, Output, Variant};
 use tch::{Device, Kind, Tensor};
 
@@ -215,6 +216,21 @@ fn jointly_clipped(parameters: Vec<Entry>, name: &str, gradients: PathGradients)
 pub fn forward(model: &Model, images: &Tensor, mode: Mode, precision: Precision) -> Output {
     let _autocast = (precision == Precision::Bf16).then(Autocast::bf16_cpu);
     model.forward(images, mode)
+}
+
+/// Applies a model in the number format asked for, with every decision taken from a trace instead of its own.
+///
+/// # Errors
+/// A trace that is not of this model and of as many images.
+pub fn forward_forced(
+    model: &Model,
+    images: &Tensor,
+    mode: Mode,
+    precision: Precision,
+    trace: Trace,
+) -> Result<Output, Error> {
+    let _autocast = (precision == Precision::Bf16).then(Autocast::bf16_cpu);
+    Ok(model.forward_forced(images, mode, trace)?)
 }
 
 /// How many of the images are classified right, an i64 scalar on the device. `logits` is `[B, N]`, `labels` `[B]`.

@@ -10,6 +10,6 @@ mod procedure;
 pub mod seed;
 
 pub(crate) use batch_norm::ensure_varied;
-pub use learner::{Found, Learner, check_precision, correct, forward};
+pub use learner::{Found, Learner, check_precision, correct, forward, forward_forced};
 pub use objective::{Classification, Loss, Objective, Targets};
 pub use procedure::{Distillation, Hints, Procedure, Supervised, Teacher, TrainBatch};
