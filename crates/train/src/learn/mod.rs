@@ -8,6 +8,7 @@ mod learner;
 mod objective;
 mod procedure;
 pub mod seed;
+mod temperature;
 
 pub(crate) use batch_norm::ensure_varied;
 pub use learner::{Found, Learner, check_precision, correct, forward, forward_forced};
