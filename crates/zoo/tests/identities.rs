@@ -101,7 +101,8 @@ fn merged_probabilities_are_the_mean_of_the_paths() {
 fn blind_paths_have_the_parameters_of_those_that_see_and_route_all_images_alike() {
     let (seeing_store, _) = build("resnet20_w4_x2_cc", RoutingConfig::default());
     let (store, blind) = build("resnet20_w4_x2_blind", RoutingConfig::default());
-    let parameters = |store: &Store| store.parameters().into_iter().map(|e| (e.name, e.tensor.size())).collect::<Vec<_>>();
+    let parameters =
+        |store: &Store| store.parameters().into_iter().map(|e| (e.name, e.tensor.size())).collect::<Vec<_>>();
     assert_eq!(parameters(&store), parameters(&seeing_store));
     for mode in [Mode::Train, Mode::Eval] {
         for layer in blind.forward(&images(), mode).trace.layers {
