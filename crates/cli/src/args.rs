@@ -11,6 +11,7 @@ use mp_train::Spec;
 use mp_train::apply::Names;
 use mp_train::bench::Pass;
 use mp_train::checkpoint::Which;
+use mp_train::evaluate;
 use mp_train::recipe::{Override, Precision};
 use mp_train::split::Split;
 
@@ -165,6 +166,7 @@ Examples:
   mp-train eval runs/quickstart --checkpoint best --split test --json
   mp-train eval runs/quickstart --classes --confusion
   mp-train eval runs/averaged --checkpoint best --ema
+  mp-train eval runs/quickstart --routes frozen
   mp-train eval runs/quickstart --data elsewhere/of/the/data --predictions predictions.csv
   mp-train eval --model resnet18 --weights resnet18.safetensors --data my/folder
   mp-train eval --model resnet20 --weights resnet20_cifar10.pth --scheme pytorchcv-resnet --data cifar10
@@ -195,6 +197,12 @@ pub(crate) struct Eval {
     /// Which images: those that validated the run, or the test images of the data set
     #[arg(long, value_enum, default_value = "valid")]
     pub(crate) split: Images,
+    /// Which routes each image takes: its own, or others, under which accuracy falls by what its own are worth
+    #[arg(long, value_enum, default_value = "own")]
+    pub(crate) routes: RoutesFrom,
+    /// What decides which image takes whose routes with --routes shuffled
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    pub(crate) routes_seed: u64,
     /// Also show the accuracy of each class
     #[arg(long)]
     pub(crate) classes: bool,
@@ -228,6 +236,31 @@ impl From<Images> for Split {
         match images {
             Images::Valid => Self::Valid,
             Images::Test => Self::Test,
+        }
+    }
+}
+
+/// Which routes the images take that a network is judged by.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RoutesFrom {
+    /// Those that the network takes itself
+    Own,
+    /// The mean of each layer's routes over all images, for every image
+    Frozen,
+    /// Those of another image
+    Shuffled,
+    /// All weights of a layer alike
+    Uniform,
+}
+
+impl RoutesFrom {
+    /// The routes, those of another image being drawn by `seed`.
+    pub(crate) fn seeded(self, seed: u64) -> evaluate::Routes {
+        match self {
+            Self::Own => evaluate::Routes::Own,
+            Self::Frozen => evaluate::Routes::Frozen,
+            Self::Shuffled => evaluate::Routes::Shuffled { seed },
+            Self::Uniform => evaluate::Routes::Uniform,
         }
     }
 }
@@ -292,13 +325,26 @@ pub(crate) struct Predict {
 Examples:
   mp-train routes runs/quickstart
   mp-train routes runs/quickstart --classes
-  mp-train routes runs/quickstart --json")]
+  mp-train routes runs/quickstart --worth
+  mp-train routes runs/quickstart --worth --split test --json")]
 pub(crate) struct Routes {
     /// The run folder
     pub(crate) run: PathBuf,
     /// Also show the mean gates of each class
     #[arg(long)]
     pub(crate) classes: bool,
+    /// Also judge the last checkpoint with frozen, shuffled and uniform routes, as eval --routes does: accuracy falls by what
+    /// the network's own are worth
+    #[arg(long)]
+    pub(crate) worth: bool,
+    /// Which images --worth judges: those that validated the run, or the test images of the data set
+    #[arg(long, value_enum, default_value = "valid", requires = "worth")]
+    pub(crate) split: Images,
+    /// The data set's name or path for --worth, in place of the run's
+    #[arg(long, requires = "worth")]
+    pub(crate) data: Option<String>,
+    #[command(flatten)]
+    pub(crate) data_dir: DataDir,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

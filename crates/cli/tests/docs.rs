@@ -259,7 +259,7 @@ fn commands(page: &str) -> Vec<(usize, Vec<String>)> {
 fn narrow(model: &str) -> String {
     let (name, routing) = model.find('@').map_or((model, ""), |at| model.split_at(at));
     let is_form = |part: &&str| {
-        matches!(*part, "cc" | "cp" | "stitch")
+        matches!(*part, "cc" | "cp" | "stitch" | "blind")
             || part.strip_prefix(['x', 'e']).is_some_and(|n| n.parse::<u8>().is_ok())
     };
     let forms: String = name.split('_').skip(1).filter(is_form).map(|part| format!("_{part}")).collect();

@@ -37,6 +37,9 @@ fn a_run_that_freezes_and_has_rates_of_its_own_resumes_as_if_it_had_never_stoppe
         "finetune.freeze=[\"stage1\", \"*.bn1.weight\"]",
         "finetune.rates={\"head.*\" = 4.0}",
         "finetune.decay_by_depth=0.5",
+        "finetune.no_decay=[\"*.gate\"]",
+        "model.routing.mixer.input=standardised",
+        "model.routing.mixer.final_temperature=0.25",
         "optimiser.name=adamw",
         "train.epochs=2",
     ];

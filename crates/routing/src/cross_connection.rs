@@ -51,7 +51,7 @@ impl CrossConnection {
     pub fn forward(&self, xs: &[Tensor], pass: &mut Pass) -> Vec<Tensor> {
         let size = (xs[0].size()[0], xs.len() as i64, self.targets);
         let (ys, decision) = match pass.forced(&self.name, size) {
-            Some(decision) => (mix(xs, &decision.weights), decision),
+            Some(decision) => (mix(xs, &self.mixer.applied(&decision.weights)), decision),
             None => self.mixer.mix(xs, pass),
         };
         if !self.mixer.is_identity() {

@@ -192,15 +192,17 @@ impl Step {
 }
 
 impl CrossPrediction {
-    /// S sources `[B, C, H, W]` to T targets `[B, C', H', W']`, or `[B, C]` to `[B, C']`, and the decision, by which a
-    /// residual shortcut can be mixed with the same weights. The decision is also appended to the trace.
+    /// S sources `[B, C, H, W]` to T targets `[B, C', H', W']`, or `[B, C]` to `[B, C']`, and the decision as it was
+    /// [applied](crate::Router::applied), by which a residual shortcut can be mixed with the same weights. The decision itself
+    /// is appended to the trace.
     ///
     /// # Panics
     /// If the sources are not those that the layer was built for.
     pub fn forward(&self, xs: &[Tensor], pass: &mut Pass) -> (Vec<Tensor>, Decision) {
         let size = (xs[0].size()[0], xs.len() as i64, self.targets.len() as i64);
-        let decision = pass.forced(&self.name, size).unwrap_or_else(|| self.mixer.route(xs, pass));
+        let mut decision = pass.forced(&self.name, size).unwrap_or_else(|| self.mixer.route(xs, pass));
         pass.trace.push(&self.name, decision.shallow_clone());
+        decision.weights = self.mixer.applied(&decision.weights);
         let ys = match self.form {
             Form::Direct => self.direct(xs, &decision.weights),
             Form::Gated | Form::Auto => self.gated(xs, &decision.weights),

@@ -16,6 +16,9 @@ pub enum Normalisation {
     Sigmoid,
 }
 
+/// A logit far from 0: as a weight of a sigmoid, 0.9975, or 0.0025 below 0.
+const NEAR: f64 = 6.0;
+
 impl Normalisation {
     /// Weights `[B, S, T]` of logits `[B, S, T]`, in float32 at least: exponentials of bfloat16 lose the small weights.
     pub fn apply(self, logits: &Tensor) -> Tensor {
@@ -30,10 +33,17 @@ impl Normalisation {
     /// Logits `[S, T]`, in row-major order, whose weights are nearly the identity: `e^6` times as much for a path as for any
     /// other. From one source to several targets all are alike.
     pub(crate) fn near_identity(self, sources: i64, targets: i64) -> Vec<f64> {
-        const NEAR: f64 = 6.0;
         let away = if self == Normalisation::Sigmoid { -NEAR } else { 0.0 };
         let own = |at: i64| sources == 1 || at / targets == at % targets;
         (0..sources * targets).map(|at| if own(at) { NEAR } else { away }).collect()
+    }
+
+    /// Logits, as many as are asked for, whose weights are nearly 0; none where weights sum to 1.
+    pub(crate) fn near_nothing(self, count: i64) -> Vec<f64> {
+        match self {
+            Normalisation::Sigmoid => vec![-NEAR; count as usize],
+            Normalisation::Targets | Normalisation::Sources => Vec::new(),
+        }
     }
 
     /// The same numbers as `[B, R, E]`: `R` routers, each of which chooses among `E`. Under [`Normalisation::Sources`] a

@@ -24,7 +24,13 @@ pub trait Router: Debug + Send {
     /// As [`Router::route`].
     fn mix(&self, xs: &[Tensor], pass: &mut Pass) -> (Vec<Tensor>, Decision) {
         let decision = self.route(xs, pass);
-        (mix(xs, &decision.weights), decision)
+        (mix(xs, &self.applied(&decision.weights)), decision)
+    }
+
+    /// The weights `[B, S, T]` by which sources are added up, given those that were decided, or forced: the same, except where
+    /// a target gets something that is not decided.
+    fn applied(&self, weights: &Tensor) -> Tensor {
+        weights.shallow_clone()
     }
 
     /// Whether every target is its own source, so that there is nothing to compute.

@@ -185,6 +185,22 @@ pub enum Error {
         /// The data set.
         data: String,
     },
+    /// A network cannot be judged with these routes in place of its own.
+    #[error("{routes} routes: {problem}")]
+    Routes {
+        /// Which.
+        routes: &'static str,
+        /// Why not, and what was expected.
+        problem: String,
+    },
+    /// The images of two passes over a data set are not as many.
+    #[error("the images changed while they were judged: {expected} at first, then {}", if *more { "more" } else { "fewer" })]
+    OtherImages {
+        /// How many the first pass found.
+        expected: usize,
+        /// Whether the second found more of them.
+        more: bool,
+    },
     /// What a command found cannot be written there.
     #[error("{}: {message}", Line(path))]
     Output {

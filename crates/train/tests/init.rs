@@ -48,7 +48,7 @@ fn paths_and_members_start_where_the_single_network_is() {
     let judge = Judge::of_run(&SINGLE.1, Which::Last, None, Path::new(CACHE)).unwrap();
     let alone = judge.evaluate(Split::Valid, None).unwrap().accuracy();
     assert!(alone > 0.85, "{alone}");
-    for form in ["x2", "x2_cc", "x3_cc", "x2_cp", "x3_cp", "x2_stitch", "e2"] {
+    for form in ["x2", "x2_cc", "x3_cc", "x2_cp", "x3_cp", "x2_stitch", "x2_blind", "e2"] {
         let found = accuracy_at_start(&format!("base_cnn_w8_{form}"));
         assert!((found - alone).abs() <= 0.01, "{form}: {found}, alone {alone}");
     }

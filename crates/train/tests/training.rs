@@ -102,6 +102,21 @@ fn averaged_weights_are_judged_kept_and_decide_which_epoch_is_best() {
 }
 
 #[test]
+fn the_temperature_of_gates_falls_by_the_same_factor_a_step_and_checkpoints_hold_it() {
+    let mixer = ["model.routing.mixer.temperature=4.0", "model.routing.mixer.final_temperature=0.25"];
+    let (_root, folder) = trained(&mixer);
+    let tensors = load_tensors(&checkpoint::last(&folder.checkpoints())).unwrap().tensors;
+    let held = tensors.iter().filter(|(name, _)| !name.contains('/') && name.ends_with("gate.temperature"));
+    let held: Vec<f64> = held.map(|(_, tensor)| tensor.double_value(&[0])).collect();
+    // 19 of the 20 steps of two epochs were done when the last one began; a sixteenth in the end.
+    let expected = 4.0 * (1.0_f64 / 16.0).powf(19.0 / 20.0);
+    assert!(held.len() == 3 && held.iter().all(|found| (found - expected).abs() < 1e-6), "{held:?}, {expected}");
+    // What is judged later has the temperature that training ended with.
+    let found = of_run(&folder, Which::Last, Split::Valid, Path::new(NO_CACHE)).unwrap().1;
+    assert_eq!(found.accuracy(), folder.summary().unwrap().unwrap().valid_accuracy_last);
+}
+
+#[test]
 fn two_runs_of_one_recipe_agree_to_the_last_bit_and_another_seed_does_not() {
     let weights = |overrides: &[&str]| {
         let (root, folder) = trained(overrides);

@@ -20,7 +20,7 @@
 //!
 //! `base[_wWIDTH][_xPATHS[_cc|_cp|_stitch|_blind] | _eMEMBERS]`: `resnet20`, `resnet20_w28` (28 channels in the first stage),
 //! `resnet20_x3` (three paths, no routing), `resnet20_x3_cc` (cross-connections), `resnet20_x3_cp` (cross-predictions),
-//! `resnet20_x3_stitch` (learned mixing that ignores the input), `resnet20_e3` (ensemble of three).
+//! `resnet20_x3_stitch` (learned mixing that ignores the input), `resnet20_x3_blind` (gates that do not see the image), `resnet20_e3` (ensemble of three).
 //!
 //! # Networks of your own
 //!

@@ -44,7 +44,7 @@ pub struct RoutingConfig {
     pub form: Form,
     /// How the paths' entry convolutions are computed, by the position of their block; separately where nothing stands here.
     pub execution: BTreeMap<String, Execution>,
-    /// Where the mixing weights come from. `_stitch` always mixes by learned weights, whatever stands here.
+    /// Where the mixing weights come from. `_stitch` always mixes by learned weights and `_blind` by gates, whatever stands here.
     pub mixer: MixerConfig,
 }
 

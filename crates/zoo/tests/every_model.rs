@@ -37,7 +37,7 @@ fn fingerprint(store: &Store) -> u64 {
 /// every parameter. The step runs at 32x32 where the native size is larger, so that the test stays short.
 fn check_family(family: &str) {
     let models = listed(family);
-    assert_eq!(models.len(), 12, "variants of {family}");
+    assert_eq!(models.len(), 14, "variants of {family}");
     let mut table = String::new();
     for ModelInfo { name, native, .. } in models {
         let (store, model) = build(&name, native);
@@ -124,7 +124,15 @@ fn cost_of_resnet20_is_the_known_one() {
 
 #[test]
 fn names_of_each_kind_of_network() {
-    for name in ["base_cnn", "base_cnn_x2_cc", "base_cnn_x2_cp", "base_cnn_x2_stitch", "resnet20", "resnet20_e2"] {
+    for name in [
+        "base_cnn",
+        "base_cnn_x2_cc",
+        "base_cnn_x2_cp",
+        "base_cnn_x2_stitch",
+        "base_cnn_x2_blind",
+        "resnet20",
+        "resnet20_e2",
+    ] {
         let input = InputSize { channels: 1, size: 28, classes: 10 };
         let entries = build(name, input).0.entries();
         let listing: String = entries.iter().map(|e| format!("{} {:?}\n", e.name, e.tensor.size())).collect();

@@ -1,7 +1,7 @@
 //! What must hold between models that differ only in how their paths are joined.
 
 use mp_nn::{Device, Kind, Mode, Store, Tensor};
-use mp_routing::{Form, Merge, MixerConfig, Split};
+use mp_routing::{Form, GateConfig, Merge, MixerConfig, Split};
 use mp_zoo::{HeadRole, InputSize, Model, ModelOptions, Positions, RoutingConfig};
 
 const INPUT: InputSize = InputSize { channels: 3, size: 16, classes: 10 };
@@ -95,6 +95,41 @@ fn merged_probabilities_are_the_mean_of_the_paths() {
     let paths: Vec<&Tensor> = output.of(HeadRole::Path).collect();
     let mean = (paths[0].softmax(1, None) + paths[1].softmax(1, None)) / 2.0;
     assert_same(&output.logits().softmax(1, None), &mean);
+}
+
+#[test]
+fn blind_paths_have_the_parameters_of_those_that_see_and_route_all_images_alike() {
+    let (seeing_store, _) = build("resnet20_w4_x2_cc", RoutingConfig::default());
+    let (store, blind) = build("resnet20_w4_x2_blind", RoutingConfig::default());
+    let parameters =
+        |store: &Store| store.parameters().into_iter().map(|e| (e.name, e.tensor.size())).collect::<Vec<_>>();
+    assert_eq!(parameters(&store), parameters(&seeing_store));
+    for mode in [Mode::Train, Mode::Eval] {
+        for layer in blind.forward(&images(), mode).trace.layers {
+            let weights = layer.decision.weights;
+            assert!(weights.get(0).equal(&weights.get(1)), "{}", layer.name);
+        }
+    }
+}
+
+#[test]
+fn residual_routes_are_forced_as_they_were_found() {
+    // Y_j = X_j + sum_i g_ij X_i, forced as found: through a cross-connection, and through a cross-prediction with the
+    // shortcut of its block.
+    let mixer = MixerConfig::Gate(GateConfig { residual: true, ..Default::default() });
+    for name in ["resnet20_w4_x2_cc", "resnet20_w4_x2_cp"] {
+        let (_store, model) = build(name, RoutingConfig { mixer: mixer.clone(), ..Default::default() });
+        let output = model.forward(&images(), Mode::Eval);
+        let logits = output.logits().shallow_clone();
+        for layer in &output.trace.layers {
+            let sums = layer.decision.weights.sum_dim_intlist([2_i64].as_slice(), false, None);
+            assert_same(&sums, &sums.ones_like());
+        }
+        assert_same(model.forward_forced(&images(), Mode::Eval, output.trace).unwrap().logits(), &logits);
+        let (_plain_store, plain) = build(name, RoutingConfig::default());
+        let difference = (plain.forward(&images(), Mode::Eval).logits() - logits).abs().max().double_value(&[]);
+        assert!(difference > 1e-6, "{name}: nothing came beside what the gates send");
+    }
 }
 
 #[test]

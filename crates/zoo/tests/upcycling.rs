@@ -58,7 +58,15 @@ fn every_tensor_of_every_family_is_started() {
 /// The layers of every chain hold each of its parameters once.
 #[test]
 fn layers_hold_every_parameter_once() {
-    let chains = ["base_cnn", "resnet20", "resnet20_x2_cp", "resnet18_x3_cc", "vgg13_x2_stitch", "base_cnn_e2"];
+    let chains = [
+        "base_cnn",
+        "resnet20",
+        "resnet20_x2_cp",
+        "resnet18_x3_cc",
+        "vgg13_x2_stitch",
+        "resnet20_x2_blind",
+        "base_cnn_e2",
+    ];
     for name in chains {
         let model = models().into_iter().find(|model| model.name == name).unwrap();
         let options = ModelOptions::new(model.native);

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use mp_data::Line;
 use mp_routing::Figure;
 use mp_train::apply::Judge;
-use mp_train::evaluate::{Evaluation, Judged};
+use mp_train::evaluate::{Evaluation, Judged, Routes};
 use mp_train::folder::OutputFile;
 use mp_train::split::Split;
 use mp_train::{Error, RunFolder};
@@ -33,15 +33,16 @@ pub(crate) fn run(args: Eval) -> anyhow::Result<()> {
     let predictions = args.predictions.as_ref().map(|path| OutputFile::new(path, args.force, &inputs)).transpose()?;
     let judge = judge(&args, &cache)?;
     let split = args.split.into();
+    let routes = args.routes.seeded(args.routes_seed);
     let found = match &predictions {
-        None => judge.evaluate(split, None)?,
-        Some(file) => with_predictions(&judge, split, file)?,
+        None => judge.evaluate_with_routes(split, routes, None)?,
+        Some(file) => with_predictions(&judge, split, routes, file)?,
     };
     let file = predictions.as_ref();
     if args.json {
-        output::json_beside(file, &as_json(&judge, split, &found))?;
+        output::json_beside(file, &as_json(&judge, split, routes, &found))?;
     } else {
-        output::text_beside(file, &describe(&judge, split, &found))?;
+        output::text_beside(file, &describe(&judge, split, routes, &found))?;
     }
     if args.classes && !args.json {
         output::text("")?;
@@ -69,12 +70,13 @@ fn judge(args: &Eval, cache: &Path) -> anyhow::Result<Judge> {
     }
 }
 
-fn as_json(judge: &Judge, split: Split, found: &Evaluation) -> serde_json::Value {
+fn as_json(judge: &Judge, split: Split, routes: Routes, found: &Evaluation) -> serde_json::Value {
     let names = &judge.trained.identity.classes;
     json!({
         "model": judge.trained.identity.model,
         "data": judge.data(),
         "split": judge.images_of(split),
+        "routes": routes.name(),
         "images": found.images,
         "correct": found.correct,
         "accuracy": Figure(found.accuracy()),
@@ -86,10 +88,15 @@ fn as_json(judge: &Judge, split: Split, found: &Evaluation) -> serde_json::Value
     })
 }
 
-fn describe(judge: &Judge, split: Split, found: &Evaluation) -> String {
+fn describe(judge: &Judge, split: Split, routes: Routes, found: &Evaluation) -> String {
     let top_5 = found.top_5_accuracy().map_or_else(String::new, |share| format!(", top-5 {:.2}%", 100.0 * share));
+    let with = match routes {
+        Routes::Own => String::new(),
+        Routes::Shuffled { seed } => format!(", with shuffled routes (seed {seed})"),
+        Routes::Frozen | Routes::Uniform => format!(", with {} routes", routes.name()),
+    };
     let mut text = format!(
-        "{} on {} {} images of {}: accuracy {:.2}% ({} right){top_5}, loss {:.4}",
+        "{} on {} {} images of {}{with}: accuracy {:.2}% ({} right){top_5}, loss {:.4}",
         judge.trained.identity.model,
         thousands(found.images),
         judge.images_of(split),
@@ -148,7 +155,7 @@ fn confusion(judge: &Judge, found: &Evaluation) -> Table {
 }
 
 /// Evaluates, and writes what became of each image.
-fn with_predictions(judge: &Judge, split: Split, file: &OutputFile) -> anyhow::Result<Evaluation> {
+fn with_predictions(judge: &Judge, split: Split, routes: Routes, file: &OutputFile) -> anyhow::Result<Evaluation> {
     let names = &judge.trained.identity.classes;
     let images = judge.dataset(split);
     let mut rows = csv::Writer::from_writer(tempfile::tempfile().context("cannot write a temporary file")?);
@@ -173,7 +180,7 @@ fn with_predictions(judge: &Judge, split: Split, file: &OutputFile) -> anyhow::R
         }
         Ok(())
     };
-    let found = judge.evaluate(split, Some(&mut each))?;
+    let found = judge.evaluate_with_routes(split, routes, Some(&mut each))?;
     let mut rows = rows.into_inner().map_err(|error| anyhow::anyhow!("{error}"))?;
     rows.rewind()?;
     file.write_from(&mut BufReader::new(rows))?;

@@ -345,6 +345,44 @@ fn averaged_weights_are_judged_and_applied_where_they_were_kept() {
     assert_ne!(metric("valid/loss"), metric("ema/loss"));
 
     picture(8, 8, 1).save(folder.join("digit.png")).unwrap();
-    let classified = |more: &[&str]| succeed(mp_train(folder, &[&["predict", "averaged", "digit.png"], more].concat()));
+    // CSV has all digits of the probabilities.
+    let of_picture = ["predict", "averaged", "digit.png", "--csv"];
+    let classified = |more: &[&str]| succeed(mp_train(folder, &[&of_picture[..], more].concat()));
     assert_ne!(classified(&[]), classified(&["--ema"]));
+}
+
+#[test]
+fn other_routes_than_its_own_judge_what_a_network_owes_to_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let routed = ["train", "--model", "base_cnn_w4_x2_cc", "--out", "run", "--data", "digits"];
+    let quick = ["train.epochs=1", "train.threads=1", "data.limit=96"].map(|set| ["--set", set]).concat();
+    succeed(mp_train(folder.path(), &[&routed[..], &quick].concat()));
+    let json = |arguments: &[&str]| -> Value {
+        serde_json::from_str(&succeed(mp_train(folder.path(), &[arguments, &["--json"]].concat()))).unwrap()
+    };
+    let worth = &json(&["routes", "run", "--worth"])["worth"];
+    assert_eq!((&worth["split"], &worth["images"]), (&"test".into(), &360.into()));
+    let weights = ["eval", "--model", "base_cnn_w4_x2_cc", "--weights", "run/checkpoints/last.safetensors"];
+    for routes in ["own", "frozen", "shuffled", "uniform"] {
+        let of_run = json(&["eval", "run", "--routes", routes]);
+        assert_eq!((&of_run["routes"], &of_run["accuracy"]), (&routes.into(), &worth[routes]), "{routes}");
+        let of_weights = json(&[&weights[..], &["--data", "digits", "--routes", routes]].concat());
+        assert_eq!(of_weights["accuracy"], of_run["accuracy"], "{routes}");
+    }
+    assert_eq!(json(&["eval", "run"])["routes"], "own");
+    assert!(json(&["routes", "run"]).get("worth").is_none());
+
+    let shown = succeed(mp_train(folder.path(), &["eval", "run", "--routes", "shuffled", "--routes-seed", "3"]));
+    assert!(shown.contains(" 360 test images of digits, with shuffled routes (seed 3): accuracy "), "{shown}");
+    let table = succeed(mp_train(folder.path(), &["routes", "run", "--worth"]));
+    assert!(
+        table.contains("Accuracy of the last checkpoint on 360 test images by the routes they take\nroutes "),
+        "{table}"
+    );
+    assert!(table.lines().last().unwrap().contains("all weights alike"), "{table}");
+
+    succeed(mp_train(folder.path(), &["weights", "base_cnn_w4", "plain.safetensors"]));
+    let plain = ["eval", "--model", "base_cnn_w4", "--weights", "plain.safetensors", "--data", "digits"];
+    let error = refused(mp_train(folder.path(), &[&plain[..], &["--routes", "frozen"]].concat()));
+    assert!(error.contains("frozen routes: `base_cnn_w4` routes nothing, expected a routed model"), "{error}");
 }

@@ -24,6 +24,38 @@ pub enum GateInput {
     Standardised,
 }
 
+/// Whose means `z` the gate of a source reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GateReads {
+    /// Its own source's.
+    #[default]
+    Own,
+    /// Those of all sources, so that where a source goes may depend on what the others hold. Ours.
+    All,
+}
+
+impl GateReads {
+    /// How many numbers the gate of one of S sources of C channels reads.
+    pub(super) fn inputs(self, sources: i64, channels: i64) -> i64 {
+        match self {
+            GateReads::Own => channels,
+            GateReads::All => sources * channels,
+        }
+    }
+
+    /// What each gate reads of the means `[S, B, C]`: `[S, B, C]`, or `[S, B, S · C]` with the sources in their order.
+    pub(super) fn of(self, means: &Tensor) -> Tensor {
+        match self {
+            GateReads::Own => means.shallow_clone(),
+            GateReads::All => {
+                let (sources, images) = (means.size()[0], means.size()[1]);
+                means.transpose(0, 1).reshape([1, images, -1]).expand([sources, -1, -1], false)
+            }
+        }
+    }
+}
+
 /// Running statistics of the means of S sources.
 #[derive(Debug)]
 pub(super) struct RunningFeatures {
@@ -63,11 +95,13 @@ impl RunningFeatures {
         }
     }
 
-    /// The first layer of a gate that reads `z` but acts as though it read the standardised `z`: weights `[S, hidden, C]`
-    /// over the deviations, and biases `[S, hidden]` less the means' part.
+    /// The first layer of a gate that reads `z` but acts as though it read the standardised `z`: weights `[S, hidden, C]`, or
+    /// `[S, hidden, S · C]` where all sources are read, over the deviations, and biases `[S, hidden]` less the means' part.
     pub(super) fn standardising(&self, weight: &Tensor, bias: &Tensor) -> (Tensor, Tensor) {
-        let weight = weight * (&self.var + EPS).rsqrt().unsqueeze(1);
-        let bias = bias - weight.matmul(&self.mean.unsqueeze(2)).squeeze_dim(2);
+        let inputs = weight.size()[2];
+        let deviation = (&self.var + EPS).rsqrt();
+        let weight = weight * deviation.view([-1, 1, inputs]);
+        let bias = bias - weight.matmul(&self.mean.view([-1, inputs, 1])).squeeze_dim(2);
         (weight, bias)
     }
 

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::features::{GateInput, RunningFeatures};
+use super::features::{GateInput, GateReads, RunningFeatures};
+use super::temperature::Temperature;
 use super::uniform::for_batch;
 use crate::normalisation::at_least_float;
 use crate::shape::{above_zero, at_least_one};
@@ -19,8 +20,12 @@ pub struct GateConfig {
     pub hidden: i64,
     /// `τ`, above 0: lower is sharper.
     pub temperature: f64,
+    /// What `τ` has come to at the end of training, above 0, or 0 where it stays: see [`GateConfig::temperature_at`].
+    pub final_temperature: f64,
     /// How logits become weights.
     pub normalisation: Normalisation,
+    /// Whose means each source's gate reads.
+    pub reads: GateReads,
     /// What is read of the sources' means.
     pub input: GateInput,
     /// Reads the running means of its sources in place of the image's own: the same parameters that learn in the same way, and
@@ -28,6 +33,10 @@ pub struct GateConfig {
     pub blind: bool,
     /// Added to the starting logit of `i → i`: above 0, a path starts by keeping more of itself.
     pub diagonal: f64,
+    /// Gives each target its own source whole, beside what the gates send: `Y_j = X_j + sum_i g_ij X_i`, so that no path is
+    /// ever starved; of one source, every target is its own. The trace holds `g`. Ours, after residual networks (He et al.,
+    /// arXiv 1512.03385).
+    pub residual: bool,
 }
 
 impl Default for GateConfig {
@@ -35,45 +44,60 @@ impl Default for GateConfig {
         GateConfig {
             hidden: 16,
             temperature: 1.0,
+            final_temperature: 0.0,
             normalisation: Normalisation::default(),
+            reads: GateReads::default(),
             input: GateInput::default(),
             blind: false,
             diagonal: 0.0,
+            residual: false,
         }
     }
 }
 
 impl GateConfig {
-    /// Takes `weight1` `[S, hidden, C]`, `bias1` `[S, hidden]`, `weight2` `[S, T, hidden]` and `bias2` `[S, T]`, each
-    /// source's slice with the start of a dense layer of its own. Where the input is standardised or the gate blind, also the
-    /// buffers `running_mean` and `running_var` `[S, C]` and `batches` `[1]`.
+    /// Takes `weight1` `[S, hidden, C]` (`[S, hidden, S · C]` where all sources are read), `bias1` `[S, hidden]`, `weight2`
+    /// `[S, T, hidden]` and `bias2` `[S, T]`, each source's slice with the start of a dense layer of its own. Where the input
+    /// is standardised or the gate blind, also the buffers `running_mean` and `running_var` `[S, C]` and `batches` `[1]`;
+    /// where the temperature falls, the buffer `temperature` `[1]`.
     ///
     /// # Errors
-    /// A path count, channels, hidden width or temperature outside its range, or a taken name.
+    /// A path count, channels, hidden width or temperature outside its range, residual routing between several sources and
+    /// another number of targets, or a taken name.
     pub fn build(&self, params: &Params, shape: RoutingShape) -> Result<Gate, Error> {
         let layer = params.path();
         shape.check(layer)?;
         at_least_one(layer, "hidden width", self.hidden)?;
         above_zero(layer, "temperature", self.temperature)?;
+        if self.final_temperature != 0.0 {
+            above_zero(layer, "final temperature", self.final_temperature)?;
+        }
         if !self.diagonal.is_finite() {
             let what = format!("diagonal of the routing layer `{layer}`");
             return Err(Error::config(what, "a finite number", self.diagonal));
         }
         let RoutingShape { sources, targets, channels } = shape;
-        let (first, second) = (Init::kaiming_uniform(channels), Init::kaiming_uniform(self.hidden));
+        if self.residual && sources != 1 && sources != targets {
+            let what = format!("targets of the routing layer `{layer}` with residual routing");
+            return Err(Error::config(what, format!("as many as the {sources} sources"), targets));
+        }
+        let inputs = self.reads.inputs(sources, channels);
+        let (first, second) = (Init::kaiming_uniform(inputs), Init::kaiming_uniform(self.hidden));
         let running = (self.blind || self.input == GateInput::Standardised)
             .then(|| RunningFeatures::build(params, sources, channels))
             .transpose()?;
         let gate = Gate {
-            weight1: params.parameter("weight1", &[sources, self.hidden, channels], first.clone(), Role::Weight)?,
+            weight1: params.parameter("weight1", &[sources, self.hidden, inputs], first.clone(), Role::Weight)?,
             bias1: params.parameter("bias1", &[sources, self.hidden], first, Role::Bias)?,
             weight2: params.parameter("weight2", &[sources, targets, self.hidden], second.clone(), Role::Weight)?,
             bias2: params.parameter("bias2", &[sources, targets], second, Role::Bias)?,
-            temperature: self.temperature,
+            temperature: Temperature::build(self, params)?,
             normalisation: self.normalisation,
+            reads: self.reads,
             input: self.input,
             running,
             blind: self.blind,
+            residual: self.residual,
             meter: params.meter().clone(),
         };
         if self.diagonal != 0.0 {
@@ -96,11 +120,13 @@ pub struct Gate {
     bias1: Tensor,
     weight2: Tensor,
     bias2: Tensor,
-    temperature: f64,
+    temperature: Temperature,
     normalisation: Normalisation,
+    reads: GateReads,
     input: GateInput,
     running: Option<RunningFeatures>,
     blind: bool,
+    residual: bool,
     meter: Meter,
 }
 
@@ -114,14 +140,24 @@ impl Router for Gate {
         self.see(xs, pass.mode);
         let (weight1, bias1) = self.first();
         let layers = self.layers(&weight1, &bias1);
-        if self.blind || !mp_native::can_route(xs, &layers) {
+        if self.residual || !self.is_fused(xs, &layers) {
             let decision = self.forward(xs);
-            return (mix(xs, &decision.weights), decision);
+            return (mix(xs, &self.applied(&decision.weights)), decision);
         }
         self.meter.add((self.weight1.numel() + self.weight2.numel()) as u64);
         // Only sources that the gate was not built for are refused here: falling back would hide a fault of the caller.
         let (ys, gated) = mp_native::route(xs, layers).unwrap_or_else(|error| panic!("{error}"));
         (ys, self.decision(gated.weights, gated.logits))
+    }
+
+    fn applied(&self, weights: &Tensor) -> Tensor {
+        if !self.residual {
+            return weights.shallow_clone();
+        }
+        let (sources, targets) = (weights.size()[1], weights.size()[2]);
+        let options = (weights.kind(), weights.device());
+        let own = if sources == 1 { Tensor::ones([1, targets], options) } else { Tensor::eye(sources, options) };
+        weights + own
     }
 }
 
@@ -140,7 +176,7 @@ impl Gate {
             return Decision::soft(for_batch(&decision.weights, xs), logits, self.normalisation);
         }
         let layers = self.layers(&weight1, &bias1);
-        if mp_native::can_route(xs, &layers) {
+        if self.is_fused(xs, &layers) {
             let gated = mp_native::gate(xs, layers).unwrap_or_else(|error| panic!("{error}"));
             return self.decision(gated.weights, gated.logits);
         }
@@ -155,6 +191,11 @@ impl Gate {
         }
     }
 
+    /// Whether one call computes the gate: not one that reads no image, or more of it than its own source.
+    fn is_fused(&self, xs: &[Tensor], layers: &GateLayers<'_>) -> bool {
+        !self.blind && self.reads == GateReads::Own && mp_native::can_route(xs, layers)
+    }
+
     /// The first layer for features as they are read.
     fn first(&self) -> (Tensor, Tensor) {
         match (&self.running, self.input) {
@@ -165,10 +206,10 @@ impl Gate {
 
     /// The decision for features `[S, B, C]`, by tensor operations.
     fn composed(&self, features: &Tensor, weight1: &Tensor, bias1: &Tensor) -> Decision {
-        let hidden = stacked_linear(features, weight1, bias1).relu();
+        let hidden = stacked_linear(&self.reads.of(features), weight1, bias1).relu();
         // [S, B, T], of half precision under autocast.
         let logits = at_least_float(&stacked_linear(&hidden, &self.weight2, &self.bias2));
-        let logits = logits.transpose(0, 1) / self.temperature;
+        let logits = self.temperature.divide(&logits.transpose(0, 1));
         self.decision(self.normalisation.apply(&logits), logits)
     }
 
@@ -182,7 +223,7 @@ impl Gate {
             bias1,
             weight2: &self.weight2,
             bias2: &self.bias2,
-            temperature: self.temperature,
+            temperature: self.temperature.value(),
             normalisation: match self.normalisation {
                 Normalisation::Targets => GateNormalisation::Targets,
                 Normalisation::Sources => GateNormalisation::Sources,
@@ -207,169 +248,11 @@ fn stacked_linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Tensor {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use mp_nn::{Device, Store};
-
-    const CPU: Device = Device::Cpu;
-
-    #[test]
-    fn one_batched_product_is_the_gates_one_by_one() {
-        let store = Store::with_kind(CPU, Kind::Double, 7);
-        let shape = RoutingShape { sources: 3, targets: 2, channels: 5 };
-        let gate =
-            GateConfig { hidden: 4, temperature: 0.5, ..Default::default() }.build(&store.root(), shape).unwrap();
-        let xs: Vec<Tensor> = (0..3).map(|_| Tensor::randn([2, 5, 3, 3], (Kind::Double, CPU))).collect();
-        let routes = gate.forward(&xs);
-        for (i, x) in xs.iter().enumerate() {
-            let i = i as i64;
-            let z = x.mean_dim([2_i64, 3].as_slice(), false, None);
-            let hidden = z.linear(&gate.weight1.get(i), Some(&gate.bias1.get(i))).relu();
-            let logits = hidden.linear(&gate.weight2.get(i), Some(&gate.bias2.get(i))) / 0.5;
-            assert!(routes.logits.as_ref().unwrap().select(1, i).allclose(&logits, 1e-12, 1e-12, false));
-            assert!(routes.weights.select(1, i).allclose(&logits.softmax(1, None), 1e-12, 1e-12, false));
-        }
-    }
-
-    /// A gate in float64 of two sources of five channels, with its store.
-    fn gate(config: GateConfig) -> (Store, Gate) {
-        let store = Store::with_kind(CPU, Kind::Double, 7);
-        let gate = config.build(&store.root(), RoutingShape::square(2, 5)).unwrap();
-        (store, gate)
-    }
-
-    fn images(count: i64) -> [Tensor; 2] {
-        [0.5, 2.0].map(|mean| Tensor::randn([count, 5, 3, 3], (Kind::Double, CPU)) + mean)
-    }
-
-    #[test]
-    fn a_standardised_gate_reads_how_an_image_differs_from_others() {
-        let (_store, gate) = gate(GateConfig { input: GateInput::Standardised, ..Default::default() });
-        let xs = images(8);
-        let mut pass = Pass::train();
-        let (ys, decision) = gate.mix(&xs, &mut pass);
-        // After one batch the running statistics are that batch's.
-        for (i, x) in (0..).zip(&xs) {
-            let z = x.mean_dim([2_i64, 3].as_slice(), false, None);
-            let mean = z.mean_dim([0_i64].as_slice(), true, None);
-            let var = z.var_dim([0_i64].as_slice(), true, true);
-            let standardised = (z - mean) / (var + 1e-5).sqrt();
-            let hidden = standardised.linear(&gate.weight1.get(i), Some(&gate.bias1.get(i))).relu();
-            let expected = hidden.linear(&gate.weight2.get(i), Some(&gate.bias2.get(i))).softmax(1, None);
-            assert!(decision.weights.select(1, i).allclose(&expected, 1e-10, 1e-10, false));
-        }
-        assert!(ys[0].allclose(&mix(&xs, &decision.weights)[0], 1e-10, 1e-10, false));
-        // Evaluation reads the statistics and leaves them: a batch of one decides as a batch of eight does.
-        let all = gate.route(&xs, &mut Pass::eval()).weights;
-        let first = gate.route(&xs.each_ref().map(|x| x.narrow(0, 0, 1)), &mut Pass::eval()).weights;
-        assert!(all.narrow(0, 0, 1).allclose(&first, 1e-12, 1e-12, false));
-    }
-
-    #[test]
-    fn a_blind_gate_is_the_gate_of_the_mean_image() {
-        for input in [GateInput::Mean, GateInput::Standardised] {
-            let (store, blind) = gate(GateConfig { input, blind: true, ..Default::default() });
-            let xs = images(6);
-            let decision = blind.route(&xs, &mut Pass::train());
-            let rows = decision.weights.unbind(0);
-            assert!(rows.iter().all(|row| row.equal(&rows[0])), "one decision for all images");
-            // The same parameters and statistics that see: given the mean image, they decide alike.
-            let seeing_store = Store::with_kind(CPU, Kind::Double, 7);
-            let config = GateConfig { input: GateInput::Standardised, ..Default::default() };
-            let mut seeing = config.build(&seeing_store.root(), RoutingShape::square(2, 5)).unwrap();
-            seeing.input = input;
-            for (from, to) in store.entries().into_iter().zip(seeing_store.entries()) {
-                let _guard = tch::no_grad_guard();
-                to.tensor.shallow_clone().copy_(&from.tensor);
-            }
-            let mean = xs.each_ref().map(|x| x.mean_dim([0_i64, 2, 3].as_slice(), true, None).view([1, 5]));
-            let found = seeing.route(&mean, &mut Pass::eval()).weights;
-            assert!(found.get(0).allclose(&rows[0], 1e-10, 1e-10, false));
-        }
-    }
-
-    #[test]
-    fn a_blind_gate_learns_and_its_sources_get_no_gradient_from_it() {
-        let (store, gate) = gate(GateConfig { blind: true, ..Default::default() });
-        let xs = images(4).map(|x| x.set_requires_grad(true));
-        gate.route(&xs, &mut Pass::train()).weights.select(2, 0).sum(Kind::Double).backward();
-        assert!(
-            store.parameters().iter().all(|entry| entry.tensor.grad().abs().sum(Kind::Double).double_value(&[]) > 0.0)
-        );
-        assert!(!xs[0].grad().defined());
-    }
-
-    #[test]
-    fn paths_may_start_by_keeping_more_of_themselves() {
-        let (_store, plain) = gate(GateConfig::default());
-        let (_other, kept) = gate(GateConfig { diagonal: 2.0, ..Default::default() });
-        let added = Vec::<f64>::try_from((&kept.bias2 - &plain.bias2).view(-1)).unwrap();
-        assert!(added.iter().zip([2.0, 0.0, 0.0, 2.0]).all(|(a, b)| (a - b).abs() < 1e-12), "{added:?}");
-    }
-
-    #[test]
-    fn dense_sources_are_not_pooled() {
-        let store = Store::new(CPU, 0);
-        let gate = GateConfig::default().build(&store.root(), RoutingShape::square(2, 6)).unwrap();
-        let maps: Vec<Tensor> = (0..2).map(|_| Tensor::randn([3, 6, 1, 1], (Kind::Float, CPU))).collect();
-        let dense: Vec<Tensor> = maps.iter().map(|x| x.view([3, 6])).collect();
-        assert!(gate.forward(&maps).weights.equal(&gate.forward(&dense).weights));
-    }
-
-    #[test]
-    fn half_precision_maps_are_pooled_in_float32() {
-        // The mean of 1 and 1 + 2^-7 is 1 + 2^-8, for which bfloat16 lacks the last bit.
-        let map = Tensor::from_slice(&[1.0, 1.0 + 2.0_f64.powi(-7)]).view([1, 1, 1, 2]).to_kind(Kind::BFloat16);
-        assert_eq!(pool(&map).double_value(&[0, 0]), 1.0 + 2.0_f64.powi(-8));
-    }
-
-    #[test]
-    fn parameters_are_stacked_over_the_sources() {
-        let store = Store::new(CPU, 0);
-        let shape = RoutingShape { sources: 3, targets: 2, channels: 5 };
-        GateConfig { hidden: 4, ..Default::default() }.build(&(&store.root() / "gate"), shape).unwrap();
-        let found: Vec<(String, Vec<i64>)> = store.entries().into_iter().map(|e| (e.name, e.tensor.size())).collect();
-        let expected = [
-            ("gate.weight1", vec![3, 4, 5]),
-            ("gate.bias1", vec![3, 4]),
-            ("gate.weight2", vec![3, 2, 4]),
-            ("gate.bias2", vec![3, 2]),
-        ];
-        assert_eq!(found, expected.map(|(name, size)| (name.to_owned(), size)));
-    }
-
-    #[test]
-    fn reports_its_multiply_adds() {
-        // 3 gates of 5 x 4 + 4 x 2 products each: 3 · 28 = 84, for one of the two samples.
-        let store = Store::new(CPU, 0);
-        let shape = RoutingShape { sources: 3, targets: 2, channels: 5 };
-        let gate = GateConfig { hidden: 4, ..Default::default() }.build(&store.root(), shape).unwrap();
-        let xs: Vec<Tensor> = (0..3).map(|_| Tensor::zeros([2, 5], (Kind::Float, CPU))).collect();
-        assert_eq!(store.meter().measure(|| gate.forward(&xs)).1, 84);
-    }
-
-    #[test]
-    fn refuses_values_out_of_range() {
-        let message = |config: GateConfig, shape: RoutingShape| {
-            let store = Store::new(CPU, 0);
-            config.build(&(&store.root() / "stage2" / "gate"), shape).unwrap_err().to_string()
-        };
-        let square = RoutingShape::square(2, 8);
-        assert_eq!(
-            message(GateConfig { temperature: 0.0, ..Default::default() }, square),
-            "temperature of the routing layer `stage2.gate`: expected a finite number above 0, found 0"
-        );
-        assert_eq!(
-            message(GateConfig { hidden: 0, ..Default::default() }, square),
-            "hidden width of the routing layer `stage2.gate`: expected at least 1, found 0"
-        );
-        assert_eq!(
-            message(GateConfig::default(), RoutingShape { sources: 9, ..square }),
-            "sources of the routing layer `stage2.gate`: expected 1 to 8 paths, found 9"
-        );
-        assert_eq!(
-            message(GateConfig::default(), RoutingShape { channels: 0, ..square }),
-            "channels of the routing layer `stage2.gate`: expected at least 1, found 0"
-        );
+impl Gate {
+    pub(super) fn temperature(&self) -> &Temperature {
+        &self.temperature
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,11 +4,12 @@ mod features;
 mod gate;
 mod identity;
 mod learned;
+mod temperature;
 mod uniform;
 
 use serde::{Deserialize, Serialize};
 
-pub use features::GateInput;
+pub use features::{GateInput, GateReads};
 pub use gate::{Gate, GateConfig};
 pub use learned::LearnedConfig;
 
@@ -94,6 +95,12 @@ impl RouterConfig for MixerConfig {
 
     fn near_identity(&self, RoutingShape { sources, targets, .. }: RoutingShape) -> Vec<(String, Vec<f64>)> {
         let (name, temperature, normalisation) = match self {
+            // Beside a whole source, a path is itself where nothing is sent, which only a sigmoid can say.
+            MixerConfig::Gate(gate) if gate.residual => {
+                let nothing = gate.normalisation.near_nothing(sources * targets);
+                let logits: Vec<f64> = nothing.into_iter().map(|logit| logit * gate.temperature).collect();
+                return if logits.is_empty() { Vec::new() } else { vec![("gate.bias2".to_owned(), logits)] };
+            }
             MixerConfig::Gate(gate) => ("gate.bias2", gate.temperature, gate.normalisation),
             MixerConfig::Learned(learned) => ("stitch", learned.temperature, learned.normalisation),
             MixerConfig::Uniform | MixerConfig::Identity => return Vec::new(),

@@ -2,14 +2,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
-use mp_data::Dataset;
+use mp_data::{Dataset, Loader};
 
 use super::Trained;
 use crate::Error;
 use crate::checkpoint::Which;
-use crate::evaluate::{Each, Evaluation, evaluate};
+use crate::evaluate::{Each, Evaluation, RouteWorth, Routes, Subject};
 use crate::folder::RunFolder;
 use crate::images::{Corpus, ensure_there};
 use crate::recipe::{Recipe, Spec};
@@ -100,18 +99,42 @@ impl Judge {
     /// Judges the network by one of the splits.
     ///
     /// # Errors
-    /// As [`evaluate`]; [`Error::OtherHoldout`].
+    /// As [`evaluate`](crate::evaluate::evaluate); [`Error::OtherHoldout`].
     pub fn evaluate(&self, split: Split, each: Each<'_>) -> Result<Evaluation, Error> {
-        if split == Split::Valid {
-            self.ensure_held_out()?;
-        }
-        let loader = match split {
-            Split::Valid => self.corpus.valid_loader(&self.recipe)?,
-            Split::Test => self.corpus.test_loader(&self.recipe)?,
-        };
+        self.evaluate_with_routes(split, Routes::Own, each)
+    }
+
+    /// Judges the network by one of the splits, with these routes in place of its own.
+    ///
+    /// # Errors
+    /// As [`Subject::evaluate_with_routes`]; [`Error::OtherHoldout`].
+    pub fn evaluate_with_routes(&self, split: Split, routes: Routes, each: Each<'_>) -> Result<Evaluation, Error> {
+        self.subject(&self.loader(split)?).evaluate_with_routes(routes, each)
+    }
+
+    /// The accuracy on one of the splits under each of the routes; `seed` decides which image gets whose where they are
+    /// shuffled.
+    ///
+    /// # Errors
+    /// As [`Judge::evaluate_with_routes`].
+    pub fn worth_of_routes(&self, split: Split, seed: u64) -> Result<RouteWorth, Error> {
+        self.subject(&self.loader(split)?).worth_of_routes(seed)
+    }
+
+    fn subject<'a>(&'a self, loader: &'a Loader) -> Subject<'a> {
         let Trained { identity, model, precision, .. } = &self.trained;
         let (classes, device) = (identity.classes.len(), self.trained.device());
-        evaluate(model, &loader, classes, *precision, device, &AtomicBool::new(false), each)
+        Subject { model, loader, classes, precision: *precision, device }
+    }
+
+    fn loader(&self, split: Split) -> Result<Loader, Error> {
+        match split {
+            Split::Valid => {
+                self.ensure_held_out()?;
+                self.corpus.valid_loader(&self.recipe)
+            }
+            Split::Test => self.corpus.test_loader(&self.recipe),
+        }
     }
 
     /// The draw of a holdout depends on all images: with others, some that were learnt from would be judged.

@@ -2,13 +2,15 @@
 
 mod confusion;
 mod metric;
+mod routes;
+mod worth;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use mp_data::{Batch, Loader, SkipCount};
 use mp_nn::Mode;
 use mp_routing::{LayerStatistics, RouteAccumulator};
-use mp_zoo::Model;
+use mp_zoo::{Model, Output};
 use tch::{Device, Kind, Reduction, Tensor};
 
 use crate::Error;
@@ -18,6 +20,8 @@ use crate::recipe::Precision;
 
 pub use confusion::{ClassResult, Confused, Confusion};
 pub use metric::{Metric, metric};
+pub use routes::Routes;
+pub use worth::{RouteWorth, Subject};
 
 /// What an evaluation found.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -78,6 +82,18 @@ pub fn evaluate(
     precision: Precision,
     device: Device,
     stop: &AtomicBool,
+    each: Each<'_>,
+) -> Result<Evaluation, Error> {
+    judge(loader, classes, device, stop, &mut |images| Ok(forward(model, images, Mode::Eval, precision)), each)
+}
+
+/// One pass over `loader`, judging what `apply` makes of its images.
+fn judge(
+    loader: &Loader,
+    classes: usize,
+    device: Device,
+    stop: &AtomicBool,
+    apply: &mut dyn FnMut(&Tensor) -> Result<Output, Error>,
     mut each: Each<'_>,
 ) -> Result<Evaluation, Error> {
     let _guard = tch::no_grad_guard();
@@ -108,7 +124,7 @@ pub fn evaluate(
         if places.is_empty() {
             continue;
         }
-        let output = forward(model, &x, Mode::Eval, precision);
+        let output = apply(&x)?;
         let logits = output.logits().to_kind(Kind::Float);
         let batch_loss = logits.cross_entropy_loss::<Tensor>(&labels, None, Reduction::Sum, -100, 0.0);
         let _ = loss.g_add_(&batch_loss.to_kind(Kind::Double));

@@ -3,13 +3,14 @@
 use std::collections::{BTreeSet, HashMap};
 
 use mp_nn::nearest::nearest;
-use mp_nn::{Entry, Store};
+use mp_nn::{Entry, Role, Store};
 use mp_zoo::ModelOptions;
 
 use crate::Error;
 use crate::recipe::FinetuneConfig;
 
-/// Freezes what the recipe freezes; gives the other parameters, each with the factor of its learning rate.
+/// Freezes what the recipe freezes; gives the other parameters, each with the factor of its learning rate. Those that are not
+/// to decay come as biases, to which no rule does more than to move them along their gradients.
 ///
 /// # Errors
 /// [`Error::Invalid`] for a pattern that matches nothing, and where nothing is left to train; a network that is no chain of
@@ -23,6 +24,7 @@ pub(super) fn apply(
     let names: Vec<String> = store.parameters().into_iter().map(|entry| entry.name).collect();
     ensure_known("finetune.freeze", config.freeze.iter(), &names)?;
     ensure_known("finetune.rates", config.rates.keys(), &names)?;
+    ensure_known("finetune.no_decay", config.no_decay.iter(), &names)?;
     if !config.freeze.is_empty() {
         store.freeze(|name| config.freeze.iter().any(|pattern| matches(pattern, name)));
     }
@@ -34,7 +36,10 @@ pub(super) fn apply(
         let by_pattern = config.rates.iter().filter(|(pattern, _)| matches(pattern, name)).map(|(_, rate)| rate);
         by_pattern.product::<f64>() * by_depth.get(name).copied().unwrap_or(1.0)
     };
-    let trained: Vec<_> = trained(store).into_iter().map(|entry| (factor(&entry.name), entry)).collect();
+    let undecayed = |name: &str| config.no_decay.iter().any(|pattern| matches(pattern, name));
+    let role = |entry: &Entry| if undecayed(&entry.name) { Role::Bias } else { entry.role };
+    let trained: Vec<_> =
+        trained(store).into_iter().map(|entry| (factor(&entry.name), Entry { role: role(&entry), ..entry })).collect();
     if trained.is_empty() {
         let value = format!("{:?}", config.freeze);
         let expected = format!("patterns that leave some parameters of `{name}` to be trained");
@@ -140,7 +145,12 @@ mod tests {
     fn factors_fall_from_the_last_layer_back_and_those_of_patterns_are_multiplied() {
         // stage1, stage2, stage3, dense and the head: 0.5 to the fourth for the first, 1 for the last.
         let rates = [("fc".to_owned(), 10.0), ("*.bias".to_owned(), 2.0)].into_iter().collect();
-        let config = FinetuneConfig { decay_by_depth: 0.5, rates, freeze: vec!["stage2".to_owned()] };
+        let config = FinetuneConfig {
+            decay_by_depth: 0.5,
+            rates,
+            freeze: vec!["stage2".to_owned()],
+            ..FinetuneConfig::default()
+        };
         let found = applied(&config, "base_cnn_w4").unwrap();
         assert!(!found.keys().any(|name| name.starts_with("stage2")));
         for (name, factor) in [
@@ -156,6 +166,27 @@ mod tests {
         let routed = applied(&FinetuneConfig { decay_by_depth: 0.5, ..FinetuneConfig::default() }, "base_cnn_w4_x2_cc");
         let routed = routed.unwrap();
         assert_eq!((routed["dense.0.cross.gate.bias2"], routed["head.path2.fc.bias"]), (0.5, 1.0));
+    }
+
+    #[test]
+    fn gates_may_learn_faster_and_without_decay() {
+        let options = ModelOptions::new(InputSize { channels: 1, size: 28, classes: 10 });
+        let store = Store::new(Device::Cpu, 0);
+        mp_zoo::build("base_cnn_w4_x2_cc", &options, &store.root()).unwrap();
+        let config = FinetuneConfig {
+            rates: [("*.gate".to_owned(), 10.0)].into(),
+            no_decay: vec!["*.gate".to_owned()],
+            ..FinetuneConfig::default()
+        };
+        for (entry, factor) in apply(&config, "base_cnn_w4_x2_cc", &options, &store).unwrap() {
+            let is_gate = entry.name.contains(".gate.");
+            assert_eq!(factor, if is_gate { 10.0 } else { 1.0 }, "{}", entry.name);
+            let decays = entry.name.ends_with(".weight") && !entry.name.contains(".bn");
+            assert_eq!(entry.role == Role::Weight, decays && !is_gate, "{}", entry.name);
+        }
+        let unknown = FinetuneConfig { no_decay: vec!["gates".to_owned()], ..FinetuneConfig::default() };
+        let message = apply(&unknown, "base_cnn_w4_x2_cc", &options, &store).unwrap_err().to_string();
+        assert!(message.starts_with("finetune.no_decay is \"gates\", expected a pattern that matches"), "{message}");
     }
 
     #[test]

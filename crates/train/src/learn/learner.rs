@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use mp_native::Autocast;
 use mp_nn::{Entry, Mode, Store};
+use mp_routing::Trace;
 use mp_zoo::{Cost, Interface, Model, ModelName, ModelOptions, Output, Variant};
 use tch::{Device, Kind, Tensor};
 
 use super::ema::Ema;
+use super::temperature::FallingTemperature;
 use super::{Classification, Objective, Targets, finetune};
 use crate::Error;
 use crate::optim::{self, Gradients, Optimiser};
@@ -26,6 +28,7 @@ pub struct Learner {
     precision: Precision,
     clip_norm: f64,
     ema: Option<Ema>,
+    temperature: Option<FallingTemperature>,
 }
 
 /// What a forward pass in training found, as scalars on the device: reading them waits for it.
@@ -59,6 +62,7 @@ impl Learner {
         let parameters = finetune::apply(&recipe.finetune, name, options, &store)?;
         let optimiser = optim::build_at_rates(&recipe.optimiser, parameters);
         let ema = recipe.train.ema.as_ref().map(|config| Ema::of(&store, config));
+        let temperature = FallingTemperature::of(options, &store);
         let gradients = jointly_clipped(finetune::trained(&store), model.name(), recipe.train.path_gradients);
         Ok(Self {
             model,
@@ -71,6 +75,7 @@ impl Learner {
             precision,
             clip_norm: recipe.train.clip_norm,
             ema,
+            temperature,
         })
     }
 
@@ -138,6 +143,13 @@ impl Learner {
         let found = judge(self);
         self.ema.as_mut()?.swap();
         Some(found)
+    }
+
+    /// Told before each step which share of training is over, 0 to 1: gates whose temperature falls have the one of that time.
+    pub fn begin_step(&mut self, done: f64) {
+        if let Some(temperature) = &mut self.temperature {
+            temperature.set(done);
+        }
     }
 
     /// Whether the loss has a part that comes from the gates.
@@ -215,6 +227,21 @@ fn jointly_clipped(parameters: Vec<Entry>, name: &str, gradients: PathGradients)
 pub fn forward(model: &Model, images: &Tensor, mode: Mode, precision: Precision) -> Output {
     let _autocast = (precision == Precision::Bf16).then(Autocast::bf16_cpu);
     model.forward(images, mode)
+}
+
+/// Applies a model in the number format asked for, with every decision taken from a trace instead of its own.
+///
+/// # Errors
+/// A trace that is not of this model and of as many images.
+pub fn forward_forced(
+    model: &Model,
+    images: &Tensor,
+    mode: Mode,
+    precision: Precision,
+    trace: Trace,
+) -> Result<Output, Error> {
+    let _autocast = (precision == Precision::Bf16).then(Autocast::bf16_cpu);
+    Ok(model.forward_forced(images, mode, trace)?)
 }
 
 /// How many of the images are classified right, an i64 scalar on the device. `logits` is `[B, N]`, `labels` `[B]`.

@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_model_that_routes_needs_a_place_for_it() {
-        for name in ["resnet20_x3_cc", "base_cnn_x2_cp", "vgg13_unbiased_cifar_x2_stitch"] {
+        for name in ["resnet20_x3_cc", "base_cnn_x2_cp", "vgg13_unbiased_cifar_x2_stitch", "resnet20_x3_blind"] {
             let mut recipe =
                 Recipe::from_toml("[model.routing]\npositions = []\n[data]\nname = \"digits\"", "").unwrap();
             recipe.model.name = name.to_owned();

@@ -17,11 +17,13 @@ pub struct FinetuneConfig {
     pub decay_by_depth: f64,
     /// Factors of the learning rate by pattern. Where several match a name, all of their factors count.
     pub rates: BTreeMap<String, f64>,
+    /// What weight decay and `optimiser.max_norm` leave alone, as they do biases: patterns.
+    pub no_decay: Vec<String>,
 }
 
 impl Default for FinetuneConfig {
     fn default() -> Self {
-        Self { freeze: Vec::new(), decay_by_depth: 1.0, rates: BTreeMap::new() }
+        Self { freeze: Vec::new(), decay_by_depth: 1.0, rates: BTreeMap::new(), no_decay: Vec::new() }
     }
 }
 
