@@ -85,9 +85,12 @@ pub fn entropy(trace: &Trace) -> Result<Tensor, Error> {
     })
 }
 
-/// `mean over pairs (i, j) of (mean over b of g_ij - rate)²`: holds every connection to a share of the samples.
+/// `mean over pairs (i, j) of (mean over b of g_ij - rate)²`: holds every connection to a share of the samples. Of a layer
+/// that may be skipped, only the connection that runs it is held.
 ///
-/// Veit and Belongie, "Convolutional Networks with Adaptive Inference Graphs" (arXiv 1711.11503).
+/// Veit and Belongie, "Convolutional Networks with Adaptive Inference Graphs" (arXiv 1711.11503). The mean over the layers is
+/// that of the authors' code, with a weight of 2; the paper has the sum, with a weight of 1: a weight of as many as there are
+/// layers here.
 ///
 /// # Errors
 /// [`Error::EmptyTrace`], or a rate outside 0 to 1.
@@ -97,6 +100,7 @@ pub fn target_rate(trace: &Trace, rate: f64) -> Result<Tensor, Error> {
     }
     over_layers(trace, "target-rate loss", |layer| {
         let rates = weights(layer).mean_dim([0_i64].as_slice(), false, None);
+        let rates = if layer.decision.is_skip() { rates.narrow(1, 1, 1) } else { rates };
         Ok((rates - rate).square().mean_dim([1_i64].as_slice(), false, None))
     })
 }

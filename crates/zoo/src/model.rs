@@ -12,6 +12,7 @@ use crate::{Error, Head, HeadRole, Make, ModelName, ModelOptions, Output, Varian
 pub struct Model {
     name: String,
     body: Body,
+    threshold: f64,
 }
 
 enum Body {
@@ -39,7 +40,7 @@ pub fn build(name: &str, options: &ModelOptions, params: &Params) -> Result<Mode
                 .collect::<Result<_, _>>()?,
         ),
     };
-    Ok(Model { name: parsed.to_string(), body })
+    Ok(Model { name: parsed.to_string(), body, threshold: Pass::EVEN })
 }
 
 fn single(name: &ModelName, options: &ModelOptions, params: &Params) -> Result<Box<dyn Network>, Error> {
@@ -64,6 +65,17 @@ impl Model {
         &self.name
     }
 
+    /// The probability above which evaluation runs a layer that may be skipped.
+    pub fn threshold(&self) -> f64 {
+        self.threshold
+    }
+
+    /// Sets the probability above which evaluation runs a layer that may be skipped: the higher, the fewer are run. It is
+    /// [`Pass::EVEN`] in a model that was just built.
+    pub fn set_threshold(&mut self, threshold: f64) {
+        self.threshold = threshold;
+    }
+
     /// Images `[B, C, H, W]` to heads and trace.
     ///
     /// # Panics
@@ -81,7 +93,8 @@ impl Model {
         self.applied(x, Pass::new(mode).tapping(positions))
     }
 
-    fn applied(&self, x: &Tensor, mut pass: Pass) -> Output {
+    fn applied(&self, x: &Tensor, pass: Pass) -> Output {
+        let mut pass = pass.above(self.threshold);
         let heads = self.heads(x, &mut pass);
         Output { heads, taps: pass.taps, trace: pass.trace }
     }
@@ -94,12 +107,24 @@ impl Model {
     /// # Panics
     /// As [`Model::forward`].
     pub fn forward_forced(&self, x: &Tensor, mode: Mode, trace: Trace) -> Result<Output, Error> {
-        let mut pass = Pass::forcing(mode, trace);
-        let heads = self.heads(x, &mut pass);
-        Ok(Output { heads, taps: Vec::new(), trace: pass.finish()? })
+        self.forward_in(x, Pass::forcing(mode, trace).above(self.threshold))
     }
 
-    fn heads(&self, x: &Tensor, pass: &mut Pass) -> Vec<Head> {
+    /// The same in a pass of one's own: with choices that are drawn, at another threshold, or with everything computed. The
+    /// model's threshold is not used.
+    ///
+    /// # Errors
+    /// As [`Model::forward_forced`], for routes that are forced.
+    ///
+    /// # Panics
+    /// As [`Model::forward`].
+    pub fn forward_in(&self, x: &Tensor, mut pass: Pass) -> Result<Output, Error> {
+        let heads = self.heads(x, &mut pass);
+        let taps = std::mem::take(&mut pass.taps);
+        Ok(Output { heads, taps, trace: pass.finish()? })
+    }
+
+    pub(crate) fn heads(&self, x: &Tensor, pass: &mut Pass) -> Vec<Head> {
         match &self.body {
             Body::Network(network) => network.forward(x, pass),
             Body::Ensemble(members) => {

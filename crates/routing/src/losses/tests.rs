@@ -197,6 +197,23 @@ fn half_precision_routes_are_read_in_float32() {
 }
 
 #[test]
+fn a_layer_that_may_be_skipped_is_held_to_how_often_it_runs() {
+    // One runs for 1 of 4 samples, the other for 3 of 4: (0.25 - 0.5)² and (0.75 - 0.5)², mean 0.0625.
+    let mut trace = Trace::new();
+    for runs in [[1.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 0.0]] {
+        let weights: Vec<f64> = runs.iter().flat_map(|run| [1.0 - run, *run]).collect();
+        push(&mut trace, [4, 1, 2], &weights, None, Normalisation::Targets);
+    }
+    trace.layers.iter_mut().for_each(|layer| layer.decision.cost = vec![0, 9]);
+    let mean = |rate| target_rate(&trace, rate);
+    assert_close(mean(0.5), 0.0625);
+    // At 0.4: 0.0225 and 0.1225. The code's loss is 2 · mean, the paper's the sum: with two layers they are one.
+    assert_close(mean(0.4), 0.0725);
+    trace.layers.truncate(1);
+    assert_close(target_rate(&trace, 0.25), 0.0);
+}
+
+#[test]
 fn a_loss_on_an_empty_trace_is_an_error() {
     for name in ALL {
         assert_eq!(
