@@ -1,18 +1,22 @@
 //! Models by name.
 
-use mp_nn::{Mode, Params, Tensor};
+use mp_nn::{Device, Kind, Meter, Mode, Params, Tensor};
 use mp_routing::{Merge, Pass, Trace};
 
 use crate::chain::{chain_of, check_interface};
+use crate::cost::Work;
 use crate::network::{Chain, Network, Wiring};
 use crate::wiring::wiring;
-use crate::{Error, Head, HeadRole, Make, ModelName, ModelOptions, Output, Variant};
+use crate::{Error, Head, HeadRole, Interface, Make, ModelName, ModelOptions, Output, Variant};
 
 /// A network by its name: images `[B, C, H, W]` to an [`Output`].
 pub struct Model {
     name: String,
     body: Body,
     threshold: f64,
+    interface: Interface,
+    place: (Kind, Device),
+    meter: Meter,
 }
 
 enum Body {
@@ -40,7 +44,14 @@ pub fn build(name: &str, options: &ModelOptions, params: &Params) -> Result<Mode
                 .collect::<Result<_, _>>()?,
         ),
     };
-    Ok(Model { name: parsed.to_string(), body, threshold: Pass::EVEN })
+    Ok(Model {
+        name: parsed.to_string(),
+        body,
+        threshold: Pass::EVEN,
+        interface: options.interface.clone(),
+        place: (params.kind(), params.device()),
+        meter: params.meter().clone(),
+    })
 }
 
 fn single(name: &ModelName, options: &ModelOptions, params: &Params) -> Result<Box<dyn Network>, Error> {
@@ -74,6 +85,18 @@ impl Model {
     /// [`Pass::EVEN`] in a model that was just built.
     pub fn set_threshold(&mut self, threshold: f64) {
         self.threshold = threshold;
+    }
+
+    /// Multiply-adds of one image: counted by the meter while an empty batch passes, for which everything is run.
+    pub fn work(&self) -> Work {
+        let _no_grad = tch::no_grad_guard();
+        let images = Tensor::zeros(self.interface.input.batch(0), self.place);
+        let mut pass = Pass::eval();
+        let (_, multiply_adds) = self.meter.measure(|| self.heads(&images, &mut pass));
+        let choices = || pass.trace.layers.iter().map(|layer| &layer.decision.cost);
+        let always = multiply_adds - choices().flatten().sum::<u64>();
+        let least = always + choices().filter_map(|cost| cost.iter().min()).sum::<u64>();
+        Work { multiply_adds, always, least }
     }
 
     /// Images `[B, C, H, W]` to heads and trace.
@@ -124,7 +147,7 @@ impl Model {
         Ok(Output { heads, taps, trace: pass.finish()? })
     }
 
-    pub(crate) fn heads(&self, x: &Tensor, pass: &mut Pass) -> Vec<Head> {
+    fn heads(&self, x: &Tensor, pass: &mut Pass) -> Vec<Head> {
         match &self.body {
             Body::Network(network) => network.forward(x, pass),
             Body::Ensemble(members) => {

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use mp_data::Line;
 use mp_routing::Figure;
 use mp_train::apply::Judge;
-use mp_train::evaluate::{Evaluation, Judged};
+use mp_train::evaluate::{Evaluation, Judged, Spending};
 use mp_train::folder::OutputFile;
 use mp_train::split::Split;
 use mp_train::{Error, RunFolder};
@@ -15,7 +15,7 @@ use serde_json::json;
 use tch::Kind;
 
 use crate::args::Eval;
-use crate::output::{self, Align, Table, thousands};
+use crate::output::{self, Align, Table, short, thousands};
 
 /// Of more classes than this, the pairs that are confused most are shown in place of a matrix.
 const MOST_IN_MATRIX: usize = 20;
@@ -80,6 +80,7 @@ fn as_json(judge: &Judge, split: Split, found: &Evaluation) -> serde_json::Value
         "accuracy": Figure(found.accuracy()),
         "top_5_accuracy": found.top_5_accuracy().map(Figure),
         "loss": Figure(found.loss),
+        "spending": found.spending,
         "skipped": found.skipped,
         "classes": found.confusion.by_class(names),
         "confused": found.confusion.confused(names),
@@ -98,6 +99,17 @@ fn describe(judge: &Judge, split: Split, found: &Evaluation) -> String {
         thousands(found.correct),
         found.loss,
     );
+    if let Some(Spending { always, routed, executed, all }) = found.spending {
+        let round = |number: f64| short(number.round() as u64);
+        text.push_str(&format!(
+            "\nmultiply-adds of an image: {} chosen ({:.1}% of {}), {} computed, {} of them always",
+            round(routed),
+            100.0 * routed / all as f64,
+            short(all),
+            round(executed),
+            short(always),
+        ));
+    }
     if found.skipped.images > 0 {
         text.push_str(&format!("\n{}: {}", judge.images_of(split), found.skipped));
     }

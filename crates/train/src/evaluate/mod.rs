@@ -2,6 +2,7 @@
 
 mod confusion;
 mod metric;
+mod spending;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,9 +16,11 @@ use crate::Error;
 use crate::images::to_device;
 use crate::learn::forward;
 use crate::recipe::Precision;
+use spending::Spent;
 
 pub use confusion::{ClassResult, Confused, Confusion};
 pub use metric::{Metric, metric};
+pub use spending::Spending;
 
 /// What an evaluation found.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -34,6 +37,8 @@ pub struct Evaluation {
     pub confusion: Confusion,
     /// How each routing layer routed; empty for a model that routes nothing.
     pub layers: Vec<LayerStatistics>,
+    /// What the images' choices cost; none for a model that runs the same for all of them.
+    pub spending: Option<Spending>,
     /// The damaged images that were skipped.
     pub skipped: SkipCount,
 }
@@ -87,6 +92,7 @@ pub fn evaluate(
     let mut top = Tensor::zeros([], (Kind::Int64, device));
     let has_top = classes > TOP as usize;
     let mut routes: Option<RouteAccumulator> = None;
+    let mut spent = Spent::default();
     let mut skipped = SkipCount::default();
 
     let mut batches = loader.epoch(0, 0);
@@ -120,6 +126,7 @@ pub fn evaluate(
         if !output.trace.is_empty() {
             routes.get_or_insert_with(|| RouteAccumulator::new(classes)).add(&output.trace, &labels)?;
         }
+        spent.add(&output.trace);
         if let Some(each) = &mut each {
             each(Judged { indices: &indices, labels: &classes_here, logits: &logits })?;
         }
@@ -138,6 +145,7 @@ pub fn evaluate(
         top_5: has_top.then(|| top.int64_value(&[]) as u64),
         loss: loss.double_value(&[]) / images as f64,
         confusion,
+        spending: spent.of_an_image(model, images),
         layers: routes.map(|routes| routes.finish()).transpose()?.unwrap_or_default(),
         skipped,
     })

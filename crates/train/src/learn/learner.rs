@@ -119,7 +119,7 @@ impl Learner {
 
     /// Its parameters and multiply-adds.
     pub fn cost(&self) -> Cost {
-        mp_zoo::cost(&self.store, &self.model, &self.interface)
+        mp_zoo::cost(&self.store, &self.model)
     }
 
     /// The state of the optimiser under the names that a checkpoint gives it: `optimiser/mean/fc.weight`.
