@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use mp_native::Autocast;
 use mp_nn::{Entry, Mode, Store};
+use mp_routing::Pass;
 use mp_zoo::{Cost, Interface, Model, ModelName, ModelOptions, Output, Variant};
 use tch::{Device, Kind, Tensor};
 
@@ -100,6 +101,15 @@ impl Learner {
     pub fn forward(&self, images: &Tensor, positions: &[&str]) -> Output {
         let _autocast = (self.precision == Precision::Bf16).then(Autocast::bf16_cpu);
         self.model.forward_tapping(images, Mode::Train, positions)
+    }
+
+    /// A forward pass in the way that `pass` says, with its graph.
+    ///
+    /// # Errors
+    /// Routes that are forced and are not the model's.
+    pub fn forward_in(&self, images: &Tensor, pass: Pass) -> Result<Output, Error> {
+        let _autocast = (self.precision == Precision::Bf16).then(Autocast::bf16_cpu);
+        Ok(self.model.forward_in(images, pass)?)
     }
 
     /// One image of zeros, of the size that the model was built for.

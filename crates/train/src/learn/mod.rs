@@ -12,4 +12,4 @@ pub mod seed;
 pub(crate) use batch_norm::ensure_varied;
 pub use learner::{Found, Learner, check_precision, correct, forward};
 pub use objective::{Classification, Loss, Objective, Targets};
-pub use procedure::{Distillation, Hints, Procedure, Supervised, Teacher, TrainBatch};
+pub use procedure::{Distillation, Hints, Procedure, ScoreFunction, Supervised, Teacher, TrainBatch};
