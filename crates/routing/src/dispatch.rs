@@ -153,7 +153,7 @@ impl Plan {
 
 /// What `change` makes of items whose numbers lie together in memory: libtorch copies items of any other layout number by
 /// number, and forgets the layout.
-fn rows(x: &Tensor, change: impl FnOnce(&Tensor) -> Tensor) -> Tensor {
+pub(crate) fn rows(x: &Tensor, change: impl FnOnce(&Tensor) -> Tensor) -> Tensor {
     if is_channels_last(x) { change(&x.permute([0, 2, 3, 1])).permute([0, 3, 1, 2]) } else { change(&x.contiguous()) }
 }
 

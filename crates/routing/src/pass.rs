@@ -34,6 +34,8 @@ pub struct Pass {
     pub sampled: bool,
     /// The probability above which evaluation runs a layer that may be skipped.
     pub threshold: f64,
+    /// How far training is, from 0 to 1: what is annealed depends on it.
+    pub progress: f64,
     /// What is computed of what was chosen.
     pub back_end: BackEnd,
     /// What was decided so far.
@@ -55,6 +57,7 @@ impl Pass {
             mode,
             sampled: false,
             threshold: Pass::EVEN,
+            progress: 1.0,
             back_end: BackEnd::default(),
             trace: Trace::new(),
             taps: Vec::new(),

@@ -68,7 +68,7 @@ fn largest(scores: &Tensor) -> Tensor {
 }
 
 /// Noise of the standard Gumbel distribution, `-log(-log u)`, from libtorch's generator, which a run seeds before each step.
-fn gumbel(like: &Tensor) -> Tensor {
+pub(crate) fn gumbel(like: &Tensor) -> Tensor {
     // 0 would be infinitely far away.
     let u = like.rand_like().clamp(f64::from(f32::MIN_POSITIVE), 1.0 - f64::from(f32::EPSILON));
     -(-u.log()).log()

@@ -54,6 +54,10 @@ impl BlockConfig for SkippableConfig {
     fn build(&self, input: Shape, params: &Params) -> Result<Box<dyn Block>, Error> {
         Ok(Box::new(self.assemble(input, params)?))
     }
+
+    fn decides(&self) -> bool {
+        true
+    }
 }
 
 /// A residual block of which each image decides whether it runs: `[B, in, H, W]` to `[B, out, H / stride, W / stride]`.

@@ -214,6 +214,24 @@ fn a_layer_that_may_be_skipped_is_held_to_how_often_it_runs() {
 }
 
 #[test]
+fn the_balance_of_choices_counts_what_was_chosen_and_weighs_probabilities() {
+    // Two samples of one source: probabilities (3/4, 1/4) and (1/2, 1/2), both choose the first. f = (1, 0), P_1 = 5/8, E = 2.
+    let third = 3.0_f64.ln();
+    let mut trace = Trace::new();
+    let one_hot = [1.0, 0.0, 1.0, 0.0];
+    push(&mut trace, [2, 1, 2], &one_hot, Some(&[third, 0.0, 0.0, 0.0]), Normalisation::Targets);
+    trace.layers[0].decision.chosen = Some(Tensor::from_slice(&one_hot).view([2, 1, 2]).gt(0.5));
+    assert_close(balance(&trace), 1.25);
+    // A second source that had none of the samples is even.
+    let mut trace = Trace::new();
+    let weights = [1.0, 0.0, 0.0, 0.0];
+    push(&mut trace, [1, 2, 2], &weights, Some(&[third, 0.0, 5.0, 0.0]), Normalisation::Targets);
+    trace.layers[0].decision.chosen = Some(Tensor::from_slice(&weights).view([1, 2, 2]).gt(0.5));
+    // 2 · 1 · 3/4 for the first, 1 for the second.
+    assert_close(balance(&trace), 1.25);
+}
+
+#[test]
 fn a_loss_on_an_empty_trace_is_an_error() {
     for name in ALL {
         assert_eq!(

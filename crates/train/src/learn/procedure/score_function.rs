@@ -59,10 +59,10 @@ impl Procedure for ScoreFunction {
         let returns = returns(&skips, &errors, self.config.reward);
         let scores = decisions.iter().zip(&returns).map(|((_, log_prob), gain)| log_prob.squeeze_dim(1) * gain);
         let gained = scores.sum::<Tensor>().mean(None);
-        let total = &loss.total - gained * self.config.weight;
-        (&total * batch.share).backward();
+        let gained = gained * self.config.weight;
+        ((&loss.minimised - &gained) * batch.share).backward();
         Ok(Found {
-            loss: total.detach(),
+            loss: (&loss.total - gained).detach(),
             routing_loss: loss.routing.map(|routing| routing.detach()),
             correct: correct(output.logits(), batch.targets.labels),
         })
