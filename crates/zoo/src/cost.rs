@@ -14,6 +14,8 @@ pub struct Work {
     pub always: u64,
     /// Those of an image that makes the cheapest choice everywhere.
     pub least: u64,
+    /// Whether there are layers that images skip, so that a threshold decides how many they are.
+    pub skips: bool,
 }
 
 /// Numbers that depend neither on the machine nor on the images.

@@ -14,6 +14,7 @@ pub struct Model {
     name: String,
     body: Body,
     threshold: f64,
+    progress: f64,
     interface: Interface,
     place: (Kind, Device),
     meter: Meter,
@@ -48,6 +49,7 @@ pub fn build(name: &str, options: &ModelOptions, params: &Params) -> Result<Mode
         name: parsed.to_string(),
         body,
         threshold: Pass::EVEN,
+        progress: 1.0,
         interface: options.interface.clone(),
         place: (params.kind(), params.device()),
         meter: params.meter().clone(),
@@ -96,7 +98,8 @@ impl Model {
         let choices = || pass.trace.layers.iter().map(|layer| &layer.decision.cost);
         let always = multiply_adds - choices().flatten().sum::<u64>();
         let least = always + choices().filter_map(|cost| cost.iter().min()).sum::<u64>();
-        Work { multiply_adds, always, least }
+        let skips = pass.trace.layers.iter().any(|layer| layer.decision.is_skip());
+        Work { multiply_adds, always, least, skips }
     }
 
     /// Images `[B, C, H, W]` to heads and trace.
@@ -116,8 +119,14 @@ impl Model {
         self.applied(x, Pass::new(mode).tapping(positions))
     }
 
+    /// Says how far training is, from 0 to 1: what is annealed depends on it. A model that was just built is at its end.
+    pub fn set_progress(&mut self, progress: f64) {
+        self.progress = progress;
+    }
+
     fn applied(&self, x: &Tensor, pass: Pass) -> Output {
         let mut pass = pass.above(self.threshold);
+        pass.progress = self.progress;
         let heads = self.heads(x, &mut pass);
         Output { heads, taps: pass.taps, trace: pass.trace }
     }

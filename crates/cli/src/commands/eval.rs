@@ -7,8 +7,8 @@ use anyhow::{Context, bail};
 use mp_data::Line;
 use mp_routing::Figure;
 use mp_train::apply::Judge;
-use mp_train::evaluate::{Evaluation, Judged, Spending};
-use mp_train::folder::OutputFile;
+use mp_train::evaluate::{Evaluation, Judged, Met, Spending};
+use mp_train::folder::{OutputFile, RunState};
 use mp_train::split::Split;
 use mp_train::{Error, RunFolder};
 use serde_json::json;
@@ -31,7 +31,12 @@ pub(crate) fn run(args: Eval) -> anyhow::Result<()> {
     let cache = args.data_dir.clone().resolve_for(&data)?;
     let inputs: Vec<&Path> = args.weights.iter().map(AsRef::as_ref).chain([Path::new(&data)]).collect();
     let predictions = args.predictions.as_ref().map(|path| OutputFile::new(path, args.force, &inputs)).transpose()?;
-    let judge = judge(&args, &cache)?;
+    let mut judge = judge(&args, &cache)?;
+    let met = args.budget.map(|budget| judge.hold_to(budget)).transpose()?;
+    if let (Some(met), Some(run)) = (met, &args.run) {
+        let state = RunState::new(args.checkpoint.into(), args.ema, judge.trained.steps.unwrap_or_default());
+        RunFolder::open(run)?.keep_budget(state, met)?;
+    }
     let split = args.split.into();
     let found = match &predictions {
         None => judge.evaluate(split, None)?,
@@ -39,9 +44,10 @@ pub(crate) fn run(args: Eval) -> anyhow::Result<()> {
     };
     let file = predictions.as_ref();
     if args.json {
-        output::json_beside(file, &as_json(&judge, split, &found))?;
+        output::json_beside(file, &as_json(&judge, split, &found, met))?;
     } else {
-        output::text_beside(file, &describe(&judge, split, &found))?;
+        let budget = met.map_or_else(String::new, |met| held_to(&judge, &met));
+        output::text_beside(file, &(describe(&judge, split, &found) + &budget))?;
     }
     if args.classes && !args.json {
         output::text("")?;
@@ -69,7 +75,17 @@ fn judge(args: &Eval, cache: &Path) -> anyhow::Result<Judge> {
     }
 }
 
-fn as_json(judge: &Judge, split: Split, found: &Evaluation) -> serde_json::Value {
+/// What the budget came to on the images that its threshold was found on.
+fn held_to(judge: &Judge, met: &Met) -> String {
+    let Met { budget, threshold, share, images } = met;
+    format!(
+        "\nbudget of {budget}: blocks run above a probability of {threshold:.4}, which costs {share:.3} on {} {} images",
+        thousands(*images),
+        judge.images_of(Split::Valid),
+    )
+}
+
+fn as_json(judge: &Judge, split: Split, found: &Evaluation, met: Option<Met>) -> serde_json::Value {
     let names = &judge.trained.identity.classes;
     json!({
         "model": judge.trained.identity.model,
@@ -81,6 +97,7 @@ fn as_json(judge: &Judge, split: Split, found: &Evaluation) -> serde_json::Value
         "top_5_accuracy": found.top_5_accuracy().map(Figure),
         "loss": Figure(found.loss),
         "spending": found.spending,
+        "budget": met,
         "skipped": found.skipped,
         "classes": found.confusion.by_class(names),
         "confused": found.confusion.confused(names),

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use mp_data::Dataset;
+use mp_data::{Dataset, Loader};
 
 use super::Trained;
 use crate::Error;
@@ -102,16 +102,20 @@ impl Judge {
     /// # Errors
     /// As [`evaluate`]; [`Error::OtherHoldout`].
     pub fn evaluate(&self, split: Split, each: Each<'_>) -> Result<Evaluation, Error> {
-        if split == Split::Valid {
-            self.ensure_held_out()?;
-        }
-        let loader = match split {
-            Split::Valid => self.corpus.valid_loader(&self.recipe)?,
-            Split::Test => self.corpus.test_loader(&self.recipe)?,
-        };
+        let loader = self.loader(split)?;
         let Trained { identity, model, precision, .. } = &self.trained;
         let (classes, device) = (identity.classes.len(), self.trained.device());
         evaluate(model, &loader, classes, *precision, device, &AtomicBool::new(false), each)
+    }
+
+    pub(super) fn loader(&self, split: Split) -> Result<Loader, Error> {
+        match split {
+            Split::Valid => {
+                self.ensure_held_out()?;
+                self.corpus.valid_loader(&self.recipe)
+            }
+            Split::Test => self.corpus.test_loader(&self.recipe),
+        }
     }
 
     /// The draw of a holdout depends on all images: with others, some that were learnt from would be judged.

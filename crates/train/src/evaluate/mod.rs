@@ -1,5 +1,6 @@
 //! How good a model is on images it did not learn from, and how it routes them: one pass over a loader, for whoever has a model.
 
+mod budget;
 mod confusion;
 mod metric;
 mod spending;
@@ -18,6 +19,7 @@ use crate::learn::forward;
 use crate::recipe::Precision;
 use spending::Spent;
 
+pub use budget::{Met, meet};
 pub use confusion::{ClassResult, Confused, Confusion};
 pub use metric::{Metric, metric};
 pub use spending::Spending;

@@ -112,6 +112,16 @@ impl Learner {
         Ok(self.model.forward_in(images, pass)?)
     }
 
+    /// Sets the probability above which evaluation runs a layer that may be skipped.
+    pub fn set_threshold(&mut self, threshold: f64) {
+        self.model.set_threshold(threshold);
+    }
+
+    /// Says how far the run is, from 0 to 1: what is annealed depends on it.
+    pub fn set_progress(&mut self, progress: f64) {
+        self.model.set_progress(progress);
+    }
+
     /// One image of zeros, of the size that the model was built for.
     pub fn blank_image(&self) -> Tensor {
         Tensor::zeros(self.interface.input.batch(1), (Kind::Float, self.store.device()))

@@ -55,6 +55,7 @@ pub const NUMBERS: &[Number] = &[
     number("model.init_noise", Real(0.0, 1.0)),
     number("model.routing.mixer.hidden", Whole(1, SIDE)).of("channels"),
     number("model.routing.mixer.temperature", Real(1e-6, 1e6)),
+    number("model.routing.mixer.final_temperature", Real(1e-6, 1e6)),
     number("model.routing.mixer.diagonal", Real(-1e6, 1e6)),
     number("data.holdout", CountOrShare(VERY_MANY)).of("images"),
     number("data.limit", Whole(0, VERY_MANY)).of("images"),
