@@ -79,7 +79,7 @@ Examples:
   mp-train train --resume --out runs/mine --from best
   mp-train train mine.toml --out runs/mine --auto-resume
 
-Recipes that come with the binary: quickstart, digits, cifar10-resnet20.
+Recipes that come with the binary: quickstart, digits, digits-aig, digits-skipnet, cifar10-resnet20.
 Ctrl-C saves the run and ends it, and so do SIGTERM, SIGHUP and SIGUSR1; --resume continues it as if it had never
 stopped. A run that is continued keeps its recipe, in which --data and --set may change the place of the data,
 train.epochs, and what changes no number, such as data.workers or train.checkpoint_every. Anything else would be
