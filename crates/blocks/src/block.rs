@@ -23,6 +23,11 @@ pub trait BlockConfig: Debug + Send + Sync {
     /// As [`BlockConfig::output`]; a setting out of range, or a taken name.
     fn build(&self, input: Shape, params: &Params) -> Result<Box<dyn Block>, Error>;
 
+    /// Whether images choose within the block what is run.
+    fn decides(&self) -> bool {
+        false
+    }
+
     /// The block as one whose first layer a cross-prediction can replace; `None` if it has no such layer.
     fn crossable(&self) -> Option<&dyn Crossable> {
         None

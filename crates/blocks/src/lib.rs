@@ -40,8 +40,8 @@ pub use blocks::{
     DenseLayerConfig, DenseSteps, HighwayConfig, ImageView, MultipathDense, MultipathDenseConfig, NamedBlock, NormRelu,
     NormReluConfig, PlainConvConfig, PlainDenseConfig, Pool, Pooling, PoolingBlockConfig, PreActivation,
     PreActivationConfig, ResNeSt, ResNeStConfig, RescaleConfig, Residual, ResidualConfig, ResponseConfig,
-    ScaledSumConfig, SequenceConfig, ShortcutConfig, Strided, SubsamplingConfig, Transition, TransitionConfig,
-    WiredConvConfig,
+    ScaledSumConfig, SequenceConfig, ShortcutConfig, SkipForm, SkipGateConfig, Skippable, SkippableConfig, Strided,
+    SubsamplingConfig, Transition, TransitionConfig, WiredConvConfig,
 };
 pub use error::Error;
 pub use execution::Execution;

@@ -48,7 +48,7 @@ mod size;
 mod upcycling;
 mod wiring;
 
-pub use cost::{Cost, cost, cost_of};
+pub use cost::{Cost, Work, cost, cost_of};
 pub use error::Error;
 pub use family::{Family, Make, families, register};
 pub use interface::{InputSize, Interface, Target};

@@ -23,6 +23,10 @@ pub(crate) fn wiring(
         .into_iter()
         .map(|here| if here { crossing.clone() } else { CrossingConfig::None })
         .collect();
+    if let Some(block) = plan.blocks.iter().find(|block| mixer.is_hard() && block.block.decides()) {
+        let problem = "its blocks decide by themselves which images they run for: use another network";
+        return Err(mp_blocks::Error::Hard { layer: block.position(), problem }.into());
+    }
     let executions = executions(name, plan, &crossings, routing)?;
     Ok(Wiring { paths, split: routing.split, mixer, crossings, executions, merge: routing.merge })
 }

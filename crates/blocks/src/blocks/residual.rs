@@ -55,7 +55,7 @@ impl ResidualConfig {
 
     /// Takes `conv1` (unless predicted), `bn1`, `conv2`, ... and, where the shape changes, `downsample`: torchvision's
     /// names; then the recalibration's.
-    fn assemble(&self, input: Shape, params: &Params, predicted: bool) -> Result<Residual, Error> {
+    pub(super) fn assemble(&self, input: Shape, params: &Params, predicted: bool) -> Result<Residual, Error> {
         let in_channels = input.map("a residual block")?.0;
         let mut steps = Vec::new();
         for (number, conv) in (1..).zip(self.convolutions(in_channels)) {
@@ -128,9 +128,7 @@ struct Step {
 
 impl Block for Residual {
     fn forward(&self, x: &Tensor, pass: &mut Pass) -> Tensor {
-        let first = &self.steps[0];
-        let y = ConvNorm(entry_of(&first.conv), &first.norm).forward_relu(x, pass.mode);
-        self.after_first(y, x, pass.mode)
+        self.after_first(self.first(x, pass.mode), x, pass.mode)
     }
 
     fn parted(&self) -> Option<&dyn Parted> {
@@ -154,17 +152,57 @@ impl Parted for Residual {
 }
 
 impl Residual {
+    /// What goes around the branch.
+    pub(super) fn around(&self, x: &Tensor, mode: Mode) -> Tensor {
+        self.shortcut.forward(x, mode)
+    }
+
+    /// `F(X)`, without the shortcut and the ReLU after it.
+    pub(super) fn branch(&self, x: &Tensor, mode: Mode) -> Tensor {
+        let y = self.up_to_last(self.first(x, mode), mode);
+        let y = self.last().forward(&y, mode);
+        match &self.recalibration {
+            None => y,
+            Some(recalibration) => recalibration.forward(&if self.rectified { y.relu() } else { y }, mode),
+        }
+    }
+
+    /// `relu(F(X) + around)`.
+    pub(super) fn beside(&self, x: &Tensor, around: &Tensor, mode: Mode) -> Tensor {
+        self.joined(&self.up_to_last(self.first(x, mode), mode), around, mode)
+    }
+
+    fn first(&self, x: &Tensor, mode: Mode) -> Tensor {
+        let first = &self.steps[0];
+        ConvNorm(entry_of(&first.conv), &first.norm).forward_relu(x, mode)
+    }
+
     /// What comes after the first convolution with its norm and ReLU.
-    fn after_first(&self, mut y: Tensor, x: &Tensor, mode: Mode) -> Tensor {
-        let (last, middle) = self.steps[1..].split_last().expect("a residual branch has at least two convolutions");
-        for step in middle {
+    fn after_first(&self, y: Tensor, x: &Tensor, mode: Mode) -> Tensor {
+        let y = self.up_to_last(y, mode);
+        self.joined(&y, &self.around(x, mode), mode)
+    }
+
+    /// The convolutions between the first and the last.
+    fn up_to_last(&self, mut y: Tensor, mode: Mode) -> Tensor {
+        for step in &self.steps[1..self.steps.len() - 1] {
             y = ConvNorm(entry_of(&step.conv), &step.norm).forward_relu(&y, mode);
         }
-        let (last, around) = (ConvNorm(entry_of(&last.conv), &last.norm), self.shortcut.forward(x, mode));
+        y
+    }
+
+    fn last(&self) -> ConvNorm<'_> {
+        let last = &self.steps[self.steps.len() - 1];
+        ConvNorm(entry_of(&last.conv), &last.norm)
+    }
+
+    /// The last convolution, and what goes around.
+    fn joined(&self, y: &Tensor, around: &Tensor, mode: Mode) -> Tensor {
+        let last = self.last();
         match &self.recalibration {
-            None => last.forward_add_relu(&y, &around, mode),
+            None => last.forward_add_relu(y, around, mode),
             Some(recalibration) => {
-                let y = if self.rectified { last.forward_relu(&y, mode) } else { last.forward(&y, mode) };
+                let y = if self.rectified { last.forward_relu(y, mode) } else { last.forward(y, mode) };
                 (recalibration.forward(&y, mode) + around).relu_()
             }
         }

@@ -184,6 +184,13 @@ impl Gate {
         self.composed(&Tensor::stack(&pooled, 0), &weight1, &bias1)
     }
 
+    /// In training, keeps what the statistics need to know of a batch whose sources have only some images: their means `[n, C]`.
+    pub(super) fn see_some(&self, means: &[Tensor], mode: Mode) {
+        if let Some(running) = &self.running {
+            running.see_some(means, mode);
+        }
+    }
+
     /// In training, keeps what the statistics need to know of a batch.
     fn see(&self, xs: &[Tensor], mode: Mode) {
         if let Some(running) = &self.running {

@@ -5,6 +5,7 @@ mod gate;
 mod identity;
 mod learned;
 mod temperature;
+mod top1;
 mod uniform;
 
 use serde::{Deserialize, Serialize};
@@ -12,8 +13,9 @@ use serde::{Deserialize, Serialize};
 pub use features::{GateInput, GateReads};
 pub use gate::{Gate, GateConfig};
 pub use learned::LearnedConfig;
+pub use top1::Top1Config;
 
-use crate::{Error, Router, RouterConfig, RoutingShape};
+use crate::{Error, Normalisation, Router, RouterConfig, RoutingShape};
 use identity::Identity;
 use mp_nn::Params;
 use uniform::Uniform;
@@ -31,6 +33,8 @@ use uniform::Uniform;
 pub enum MixerConfig {
     /// Weights that each input decides.
     Gate(GateConfig),
+    /// One target for all sources, which each input decides.
+    Top1(Top1Config),
     /// Weights that are trained but the same for every input: cross-stitch.
     Learned(LearnedConfig),
     /// Every target is the mean of the sources.
@@ -50,6 +54,7 @@ impl Default for MixerConfig {
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 enum MixerForm {
     Gate(GateConfig),
+    Top1(Top1Config),
     Learned(LearnedConfig),
     Uniform {},
     Identity {},
@@ -59,6 +64,7 @@ impl From<MixerForm> for MixerConfig {
     fn from(form: MixerForm) -> Self {
         match form {
             MixerForm::Gate(config) => MixerConfig::Gate(config),
+            MixerForm::Top1(config) => MixerConfig::Top1(config),
             MixerForm::Learned(config) => MixerConfig::Learned(config),
             MixerForm::Uniform {} => MixerConfig::Uniform,
             MixerForm::Identity {} => MixerConfig::Identity,
@@ -70,6 +76,7 @@ impl From<MixerConfig> for MixerForm {
     fn from(config: MixerConfig) -> Self {
         match config {
             MixerConfig::Gate(config) => MixerForm::Gate(config),
+            MixerConfig::Top1(config) => MixerForm::Top1(config),
             MixerConfig::Learned(config) => MixerForm::Learned(config),
             MixerConfig::Uniform => MixerForm::Uniform {},
             MixerConfig::Identity => MixerForm::Identity {},
@@ -78,7 +85,7 @@ impl From<MixerConfig> for MixerForm {
 }
 
 impl RouterConfig for MixerConfig {
-    /// Takes the gate's parameters (see [`GateConfig::build`]) below `gate`, or `stitch` `[S, T]` for learned weights;
+    /// Takes the gate's parameters (see [`GateConfig::build`]) below `gate`, hard or not, or `stitch` `[S, T]` for learned weights;
     /// the others have none.
     ///
     /// # Errors
@@ -87,6 +94,7 @@ impl RouterConfig for MixerConfig {
         shape.check(params.path())?;
         Ok(match self {
             MixerConfig::Gate(config) => Box::new(config.build(&(params / "gate"), shape)?),
+            MixerConfig::Top1(config) => Box::new(config.build(&(params / "gate"), shape)?),
             MixerConfig::Learned(config) => Box::new(config.build(params, shape)?),
             MixerConfig::Uniform => Box::new(Uniform::new(params, shape)),
             MixerConfig::Identity => Box::new(Identity::new(params, shape)?),
@@ -102,11 +110,16 @@ impl RouterConfig for MixerConfig {
                 return if logits.is_empty() { Vec::new() } else { vec![("gate.bias2".to_owned(), logits)] };
             }
             MixerConfig::Gate(gate) => ("gate.bias2", gate.temperature, gate.normalisation),
+            MixerConfig::Top1(_) => ("gate.bias2", 1.0, Normalisation::Targets),
             MixerConfig::Learned(learned) => ("stitch", learned.temperature, learned.normalisation),
             MixerConfig::Uniform | MixerConfig::Identity => return Vec::new(),
         };
         let logits = normalisation.near_identity(sources, targets);
         vec![(name.to_owned(), logits.into_iter().map(|logit| logit * temperature).collect())]
+    }
+
+    fn is_hard(&self) -> bool {
+        matches!(self, MixerConfig::Top1(_))
     }
 
     fn is_identity(&self) -> bool {

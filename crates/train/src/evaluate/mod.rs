@@ -1,8 +1,10 @@
 //! How good a model is on images it did not learn from, and how it routes them: one pass over a loader, for whoever has a model.
 
+mod budget;
 mod confusion;
 mod metric;
 mod routes;
+mod spending;
 mod worth;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,10 +19,13 @@ use crate::Error;
 use crate::images::to_device;
 use crate::learn::forward;
 use crate::recipe::Precision;
+use spending::Spent;
 
+pub use budget::{Met, meet};
 pub use confusion::{ClassResult, Confused, Confusion};
 pub use metric::{Metric, metric};
 pub use routes::Routes;
+pub use spending::Spending;
 pub use worth::{RouteWorth, Subject};
 
 /// What an evaluation found.
@@ -38,6 +43,8 @@ pub struct Evaluation {
     pub confusion: Confusion,
     /// How each routing layer routed; empty for a model that routes nothing.
     pub layers: Vec<LayerStatistics>,
+    /// What the images' choices cost; none for a model that runs the same for all of them.
+    pub spending: Option<Spending>,
     /// The damaged images that were skipped.
     pub skipped: SkipCount,
 }
@@ -84,11 +91,12 @@ pub fn evaluate(
     stop: &AtomicBool,
     each: Each<'_>,
 ) -> Result<Evaluation, Error> {
-    judge(loader, classes, device, stop, &mut |images| Ok(forward(model, images, Mode::Eval, precision)), each)
+    judge(model, loader, classes, device, stop, &mut |images| Ok(forward(model, images, Mode::Eval, precision)), each)
 }
 
-/// One pass over `loader`, judging what `apply` makes of its images.
+/// One pass over `loader`, judging what `apply`, which applies `model`, makes of its images.
 fn judge(
+    model: &Model,
     loader: &Loader,
     classes: usize,
     device: Device,
@@ -103,6 +111,7 @@ fn judge(
     let mut top = Tensor::zeros([], (Kind::Int64, device));
     let has_top = classes > TOP as usize;
     let mut routes: Option<RouteAccumulator> = None;
+    let mut spent = Spent::default();
     let mut skipped = SkipCount::default();
 
     let mut batches = loader.epoch(0, 0);
@@ -136,6 +145,7 @@ fn judge(
         if !output.trace.is_empty() {
             routes.get_or_insert_with(|| RouteAccumulator::new(classes)).add(&output.trace, &labels)?;
         }
+        spent.add(&output.trace);
         if let Some(each) = &mut each {
             each(Judged { indices: &indices, labels: &classes_here, logits: &logits })?;
         }
@@ -154,6 +164,7 @@ fn judge(
         top_5: has_top.then(|| top.int64_value(&[]) as u64),
         loss: loss.double_value(&[]) / images as f64,
         confusion,
+        spending: spent.of_an_image(model, images),
         layers: routes.map(|routes| routes.finish()).transpose()?.unwrap_or_default(),
         skipped,
     })

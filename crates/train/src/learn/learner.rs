@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use mp_native::Autocast;
 use mp_nn::{Entry, Mode, Store};
-use mp_routing::Trace;
+use mp_routing::{Pass, Trace};
 use mp_zoo::{Cost, Interface, Model, ModelName, ModelOptions, Output, Variant};
 use tch::{Device, Kind, Tensor};
 
@@ -107,6 +107,20 @@ impl Learner {
         self.model.forward_tapping(images, Mode::Train, positions)
     }
 
+    /// A forward pass in the way that `pass` says, with its graph.
+    ///
+    /// # Errors
+    /// Routes that are forced and are not the model's.
+    pub fn forward_in(&self, images: &Tensor, pass: Pass) -> Result<Output, Error> {
+        let _autocast = (self.precision == Precision::Bf16).then(Autocast::bf16_cpu);
+        Ok(self.model.forward_in(images, pass)?)
+    }
+
+    /// Sets the probability above which evaluation runs a layer that may be skipped.
+    pub fn set_threshold(&mut self, threshold: f64) {
+        self.model.set_threshold(threshold);
+    }
+
     /// One image of zeros, of the size that the model was built for.
     pub fn blank_image(&self) -> Tensor {
         Tensor::zeros(self.interface.input.batch(1), (Kind::Float, self.store.device()))
@@ -124,7 +138,7 @@ impl Learner {
 
     /// Its parameters and multiply-adds.
     pub fn cost(&self) -> Cost {
-        mp_zoo::cost(&self.store, &self.model, &self.interface)
+        mp_zoo::cost(&self.store, &self.model)
     }
 
     /// The state of the optimiser under the names that a checkpoint gives it: `optimiser/mean/fc.weight`.
@@ -145,8 +159,10 @@ impl Learner {
         Some(found)
     }
 
-    /// Told before each step which share of training is over, 0 to 1: gates whose temperature falls have the one of that time.
+    /// Told before each step which share of training is over, 0 to 1: what is annealed, as temperatures of gates are, depends on
+    /// it.
     pub fn begin_step(&mut self, done: f64) {
+        self.model.set_progress(done);
         if let Some(temperature) = &mut self.temperature {
             temperature.set(done);
         }

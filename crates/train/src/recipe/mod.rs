@@ -27,7 +27,7 @@ pub use finetune::FinetuneConfig;
 pub use mp_zoo::RoutingConfig;
 pub use numbers::{NUMBERS, Number};
 pub use overrides::Override;
-pub use procedure::{DistillationConfig, HintsConfig, ProcedureConfig};
+pub use procedure::{DistillationConfig, HintsConfig, ProcedureConfig, ScoreFunctionConfig};
 pub use spec::Spec;
 
 use crate::Error;

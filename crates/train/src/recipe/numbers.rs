@@ -96,6 +96,7 @@ pub const NUMBERS: &[Number] = &[
     number("train.class_weights", Real(1e-6, 1e6)),
     number("train.path_loss", Real(0.0, HUGE)),
     number("procedure.epochs", Whole(0, MANY)).of("epochs"),
+    number("procedure.reward", Real(0.0, HUGE)),
     number("procedure.temperature", Real(1e-3, 1e3)),
     number("procedure.weight", Real(0.0, HUGE)),
     number("procedure.final_weight", Real(0.0, HUGE)),

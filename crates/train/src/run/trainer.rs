@@ -196,7 +196,7 @@ impl<'a> Trainer<'a> {
         let rate = self.schedule.rate(position.step);
         tch::manual_seed(seed::of_step(self.recipe.train.seed, position.step));
         self.procedure.begin_step(position.step, steps);
-        self.learner.begin_step(position.step as f64 / steps as f64);
+        self.learner.begin_step(position.step as f64 / steps.max(1) as f64);
         position.step += 1;
         position.step_in_epoch += 1;
 

@@ -84,6 +84,10 @@ fn of_epoch(epoch: &Epoch) -> Metrics {
     ];
     let mut metrics: Metrics = values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     metrics.extend(epoch.valid.top_5_accuracy().map(|accuracy| ("valid/top_5_accuracy".to_owned(), accuracy)));
+    if let Some(spending) = &epoch.valid.spending {
+        metrics.push(("valid/routed_multiply_adds".to_owned(), spending.routed));
+        metrics.push(("valid/executed_multiply_adds".to_owned(), spending.executed));
+    }
     if let Some(average) = &epoch.average {
         metrics.push(("ema/loss".to_owned(), average.loss));
         metrics.push(("ema/accuracy".to_owned(), average.accuracy()));

@@ -65,7 +65,7 @@ fn stages<B: Into<SharedBlock>>(plan: &mut Plan, stages: &[Stage], block: impl F
         let name = format!("stage{number}");
         for index in 0..stage.blocks {
             let stride = if number > 1 && index == 0 { 2 } else { 1 };
-            let planned = plan.push(&name, block(Place { stage: number, width: stage.width, stride }))?;
+            let planned = plan.push(&name, block(Place { stage: number, index, width: stage.width, stride }))?;
             planned.named(format!("stages.{}.blocks.{index}", number - 1));
         }
         if number == stages.len() {
