@@ -53,6 +53,9 @@ const HUGE: f64 = 1e30;
 /// Every numeric key of a recipe.
 pub const NUMBERS: &[Number] = &[
     number("model.init_noise", Real(0.0, 1.0)),
+    number("model.drop_path", Below(0.0, 1.0)),
+    number("model.dropout", Below(0.0, 1.0)),
+    number("model.drop_block", Below(0.0, 1.0)),
     number("model.routing.mixer.hidden", Whole(1, SIDE)).of("channels"),
     number("model.routing.mixer.temperature", Real(1e-6, 1e6)),
     number("model.routing.mixer.diagonal", Real(-1e6, 1e6)),
