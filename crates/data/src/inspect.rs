@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use crate::error::Line;
 use crate::statistics::Histogram;
-use crate::{Dataset, Error, Format, Ignored, Image, Splits, Statistics};
+use crate::{Dataset, Format, Ignored, Image, Splits, Statistics};
 
 /// How many damaged images are named.
 const NAMED: usize = 10;

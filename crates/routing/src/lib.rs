@@ -48,7 +48,7 @@ pub use error::Error;
 pub use figure::Figure;
 pub use losses::{Information, RoutingLossConfig, TargetRate};
 pub use mix::mix;
-pub use mixers::{Gate, GateConfig, GateInput, LearnedConfig, MixerConfig};
+pub use mixers::{Gate, GateConfig, GateInput, IdentityConfig, LearnedConfig, MixerConfig, UniformConfig};
 pub use normalisation::Normalisation;
 pub use pass::Pass;
 pub use router::{Router, RouterConfig, SharedRouter};

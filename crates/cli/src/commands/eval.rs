@@ -9,6 +9,7 @@ use mp_routing::Figure;
 use mp_train::apply::Judge;
 use mp_train::evaluate::{Evaluation, Judged};
 use mp_train::folder::OutputFile;
+use mp_train::metric::MetricName;
 use mp_train::split::Split;
 use mp_train::{Error, RunFolder};
 use serde_json::json;
@@ -71,19 +72,20 @@ fn judge(args: &Eval, cache: &Path) -> anyhow::Result<Judge> {
 
 fn as_json(judge: &Judge, split: Split, found: &Evaluation) -> serde_json::Value {
     let names = &judge.trained.identity.classes;
-    json!({
+    let mut object = json!({
         "model": judge.trained.identity.model,
         "data": judge.data(),
         "split": judge.images_of(split),
         "images": found.images,
         "correct": found.correct,
-        "accuracy": Figure(found.accuracy()),
-        "top_5_accuracy": found.top_5_accuracy().map(Figure),
-        "loss": Figure(found.loss),
         "skipped": found.skipped,
         "classes": found.confusion.by_class(names),
         "confused": found.confusion.confused(names),
-    })
+    });
+    for name in MetricName::ALL {
+        object[name.name()] = json!(name.metric().of(found).map(Figure));
+    }
+    object
 }
 
 fn describe(judge: &Judge, split: Split, found: &Evaluation) -> String {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
+use super::Settings;
 use super::features::{GateInput, RunningFeatures};
 use super::uniform::for_batch;
 use crate::normalisation::at_least_float;
@@ -82,6 +83,17 @@ impl GateConfig {
             let _ = gate.bias2.shallow_clone().g_add_(&own.narrow(0, 0, sources).narrow(1, 0, targets));
         }
         Ok(gate)
+    }
+}
+
+impl Settings for GateConfig {
+    fn router(&self, params: &Params, shape: RoutingShape) -> Result<Box<dyn Router>, Error> {
+        Ok(Box::new(self.build(&(params / "gate"), shape)?))
+    }
+
+    fn near_identity(&self, RoutingShape { sources, targets, .. }: RoutingShape) -> Vec<(String, Vec<f64>)> {
+        let logits = self.normalisation.near_identity(sources, targets);
+        vec![("gate.bias2".to_owned(), logits.into_iter().map(|logit| logit * self.temperature).collect())]
     }
 }
 

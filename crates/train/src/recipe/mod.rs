@@ -32,6 +32,7 @@ pub use procedure::{DistillationConfig, HintsConfig, ProcedureConfig};
 pub use spec::Spec;
 
 use crate::Error;
+pub use crate::metric::MetricName;
 use crate::optim::OptimiserConfig;
 use crate::schedule::{Schedule, ScheduleConfig};
 use crate::weights::WeightFile;
@@ -312,22 +313,6 @@ impl Default for EmaConfig {
     fn default() -> Self {
         Self { decay: 0.9999 }
     }
-}
-
-/// The figure of the validation images by which epochs are compared.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MetricName {
-    /// The share of images classified right.
-    #[default]
-    Accuracy,
-    /// The mean over the classes of the share of each class's images classified right.
-    BalancedAccuracy,
-    /// The share of images whose class is among the five most probable ones.
-    #[serde(rename = "top_5_accuracy")]
-    Top5Accuracy,
-    /// The mean cross-entropy: less is better.
-    Loss,
 }
 
 /// How much of the gradient each path of a network, and each member of an ensemble, gets.
