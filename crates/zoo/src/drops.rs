@@ -40,8 +40,11 @@ const LAST_STAGES: usize = 2;
 impl Drops {
     /// Refuses anything but the family's own: what networks that are no chains do.
     pub(crate) fn ensure_default(&self, name: &ModelName) -> Result<(), Error> {
-        let asked =
-            [("drop_path", self.path > 0.0), ("dropout", self.dropout.is_some()), ("drop_block", self.block > 0.0)];
+        let asked = [
+            ("drop_path", self.path > 0.0),
+            ("dropout", self.dropout.is_some_and(|rate| rate > 0.0)),
+            ("drop_block", self.block > 0.0),
+        ];
         match asked.into_iter().find(|(_, asked)| *asked) {
             Some((key, _)) => Err(no_place(name, key, "it is no chain of blocks")),
             None => Ok(()),

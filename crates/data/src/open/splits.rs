@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::by_files::has_ending;
+use crate::format::few_files::has_ending;
 use super::recognise::Files;
 use crate::Error;
 use crate::error::Line;
