@@ -28,6 +28,7 @@
 
 mod block;
 mod blocks;
+mod drops;
 mod error;
 mod execution;
 mod paths;
@@ -43,6 +44,7 @@ pub use blocks::{
     ScaledSumConfig, SequenceConfig, ShortcutConfig, SkipForm, SkipGateConfig, Skippable, SkippableConfig, Strided,
     SubsamplingConfig, Transition, TransitionConfig, WiredConvConfig,
 };
+pub use drops::{DropRates, Droppable};
 pub use error::Error;
 pub use execution::Execution;
 pub use paths::{CrossingConfig, Paths, PathsConfig};

@@ -148,7 +148,7 @@ mod tests {
             let ys = split.build(&mixer.into(), &store.root(), "split", 3, 4).unwrap().forward(&x, &mut pass);
             (ys.xs, pass.trace)
         };
-        for (way, mixer) in [(Split::Plain, MixerConfig::default()), (Split::Gated, MixerConfig::Identity)] {
+        for (way, mixer) in [(Split::Plain, MixerConfig::default()), (Split::Gated, MixerConfig::IDENTITY)] {
             let (ys, trace) = split(way, mixer);
             assert!(trace.is_empty() && ys.len() == 3 && ys.iter().all(|y| y.equal(&x)));
         }

@@ -52,7 +52,9 @@ pub use error::Error;
 pub use figure::Figure;
 pub use losses::{Information, RoutingLossConfig, TargetRate};
 pub use mix::mix;
-pub use mixers::{Gate, GateConfig, GateInput, GateReads, LearnedConfig, MixerConfig, Top1Config};
+pub use mixers::{
+    Gate, GateConfig, GateInput, GateReads, IdentityConfig, LearnedConfig, MixerConfig, Top1Config, UniformConfig,
+};
 pub use normalisation::Normalisation;
 pub use pass::Pass;
 pub use router::{Router, RouterConfig, SharedRouter};

@@ -59,6 +59,7 @@ pub fn build(name: &str, options: &ModelOptions, params: &Params) -> Result<Mode
 fn single(name: &ModelName, options: &ModelOptions, params: &Params) -> Result<Box<dyn Network>, Error> {
     match name.family.make {
         Make::Whole(make) => {
+            options.drops.ensure_default(name)?;
             check_interface(name, &options.interface, &|interface| {
                 let store = mp_nn::Store::for_counting();
                 make(&name.size(), interface, &store.root()).map(|_| ())

@@ -36,7 +36,7 @@ impl Wiring {
         Wiring {
             paths: 1,
             split: Split::Plain,
-            mixer: MixerConfig::Identity.into(),
+            mixer: MixerConfig::IDENTITY.into(),
             crossings: vec![CrossingConfig::None; plan.blocks.len()],
             executions: vec![Execution::Separate; plan.blocks.len()],
             merge: Merge::Logits,

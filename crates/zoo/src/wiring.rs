@@ -17,7 +17,7 @@ pub(crate) fn wiring(
 ) -> Result<Wiring, Error> {
     let routing = &options.routing;
     let mixer: SharedRouter =
-        mechanism.map_or_else(|| MixerConfig::Identity.into(), |mechanism| (mechanism.mixer)(&routing.mixer));
+        mechanism.map_or_else(|| MixerConfig::IDENTITY.into(), |mechanism| (mechanism.mixer)(&routing.mixer));
     let crossing = mechanism.map(|mechanism| (mechanism.crossing)(mixer.clone(), routing.form)).unwrap_or_default();
     let crossings: Vec<CrossingConfig> = routed(name, plan, &routing.positions)?
         .into_iter()

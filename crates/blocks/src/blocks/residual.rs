@@ -1,12 +1,18 @@
 //! The residual blocks of ResNets: two 3x3 convolutions, or a 1x1, a 3x3 and a 1x1.
 
-use mp_nn::{BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, ConvNorm, Mode, Module, Params, Tensor, WeightInit};
+use mp_nn::{
+    BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, ConvNorm, Mode, Module, Params, StochasticDepth, Tensor,
+    WeightInit,
+};
 use mp_routing::{ConvShape, Pass};
 
 use super::branch::{Branch, Strided};
 use super::shortcut::{Shortcut, ShortcutConfig};
 use super::{entry_of, window};
-use crate::{Before, Block, BlockConfig, Crossable, EntryShape, Error, Parted, Recalibration, Shape};
+use crate::{
+    Before, Block, BlockConfig, Crossable, DropRates, Droppable, EntryShape, Error, Parted, Recalibration, Shape,
+    SharedBlock,
+};
 
 /// A residual block.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,10 +29,13 @@ pub struct ResidualConfig {
     pub recalibration: Option<Recalibration>,
     /// Whether a ReLU stands before the recalibration too, as in timm's `legacy_seresnet18` and `legacy_seresnet34`.
     pub rectified: bool,
+    /// Probability with which an image skips the branch in training.
+    pub drop_path: f64,
 }
 
 impl ResidualConfig {
-    /// A block with the shortcut of torchvision, its stride in the 3x3 convolution, and without recalibration.
+    /// A block with the shortcut of torchvision, its stride in the 3x3 convolution, and without recalibration; no image skips
+    /// its branch.
     pub fn new(branch: Branch, stride: i64) -> Self {
         ResidualConfig {
             branch,
@@ -35,6 +44,7 @@ impl ResidualConfig {
             shortcut: ShortcutConfig::default(),
             recalibration: None,
             rectified: false,
+            drop_path: 0.0,
         }
     }
 
@@ -68,7 +78,8 @@ impl ResidualConfig {
         let shortcut = self.shortcut.build(params, input, self.branch.channels(), self.stride)?;
         let output = self.output(input)?;
         let recalibration = self.recalibration.as_ref().map(|r| r.build(output, params)).transpose()?;
-        Ok(Residual { steps, shortcut, recalibration, rectified: self.rectified })
+        let drop_path = StochasticDepth::new(self.drop_path)?;
+        Ok(Residual { steps, shortcut, recalibration, rectified: self.rectified, drop_path })
     }
 }
 
@@ -85,6 +96,20 @@ impl BlockConfig for ResidualConfig {
 
     fn crossable(&self) -> Option<&dyn Crossable> {
         Some(self)
+    }
+
+    fn droppable(&self) -> Option<&dyn Droppable> {
+        Some(self)
+    }
+}
+
+impl Droppable for ResidualConfig {
+    fn rates(&self) -> DropRates {
+        DropRates { path: Some(self.drop_path), ..DropRates::default() }
+    }
+
+    fn with_rates(&self, rates: &DropRates) -> SharedBlock {
+        ResidualConfig { drop_path: rates.path.unwrap_or(self.drop_path), ..self.clone() }.into()
     }
 }
 
@@ -117,6 +142,7 @@ pub struct Residual {
     shortcut: Shortcut,
     recalibration: Option<Box<dyn Module>>,
     rectified: bool,
+    drop_path: StochasticDepth,
 }
 
 /// A convolution, unless it is predicted, and its norm.
@@ -199,12 +225,13 @@ impl Residual {
     /// The last convolution, and what goes around.
     fn joined(&self, y: &Tensor, around: &Tensor, mode: Mode) -> Tensor {
         let last = self.last();
-        match &self.recalibration {
-            None => last.forward_add_relu(y, around, mode),
-            Some(recalibration) => {
-                let y = if self.rectified { last.forward_relu(y, mode) } else { last.forward(y, mode) };
-                (recalibration.forward(&y, mode) + around).relu_()
-            }
+        if self.recalibration.is_none() && !self.drop_path.is_active(mode) {
+            return last.forward_add_relu(y, around, mode);
         }
+        let mut y = if self.rectified { last.forward_relu(y, mode) } else { last.forward(y, mode) };
+        if let Some(recalibration) = &self.recalibration {
+            y = recalibration.forward(&y, mode);
+        }
+        (self.drop_path.forward(&y, mode) + around).relu_()
     }
 }

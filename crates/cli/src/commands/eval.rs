@@ -9,6 +9,7 @@ use mp_routing::Figure;
 use mp_train::apply::Judge;
 use mp_train::evaluate::{Evaluation, Judged, Met, Routes, Spending};
 use mp_train::folder::{OutputFile, RunState};
+use mp_train::metric::MetricName;
 use mp_train::split::Split;
 use mp_train::{Error, RunFolder};
 use serde_json::json;
@@ -88,22 +89,23 @@ fn held_to(judge: &Judge, met: &Met) -> String {
 
 fn as_json(judge: &Judge, split: Split, routes: Routes, found: &Evaluation, met: Option<Met>) -> serde_json::Value {
     let names = &judge.trained.identity.classes;
-    json!({
+    let mut object = json!({
         "model": judge.trained.identity.model,
         "data": judge.data(),
         "split": judge.images_of(split),
         "routes": routes.name(),
         "images": found.images,
         "correct": found.correct,
-        "accuracy": Figure(found.accuracy()),
-        "top_5_accuracy": found.top_5_accuracy().map(Figure),
-        "loss": Figure(found.loss),
         "spending": found.spending,
         "budget": met,
         "skipped": found.skipped,
         "classes": found.confusion.by_class(names),
         "confused": found.confusion.confused(names),
-    })
+    });
+    for name in MetricName::ALL {
+        object[name.name()] = json!(name.metric().of(found).map(Figure));
+    }
+    object
 }
 
 fn describe(judge: &Judge, split: Split, routes: Routes, found: &Evaluation) -> String {

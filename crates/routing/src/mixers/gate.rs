@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
+use super::Settings;
 use super::features::{GateInput, GateReads, RunningFeatures};
 use super::temperature::Temperature;
 use super::uniform::for_batch;
@@ -106,6 +107,24 @@ impl GateConfig {
             let _ = gate.bias2.shallow_clone().g_add_(&own.narrow(0, 0, sources).narrow(1, 0, targets));
         }
         Ok(gate)
+    }
+}
+
+impl Settings for GateConfig {
+    fn router(&self, params: &Params, shape: RoutingShape) -> Result<Box<dyn Router>, Error> {
+        Ok(Box::new(self.build(&(params / "gate"), shape)?))
+    }
+
+    fn near_identity(&self, RoutingShape { sources, targets, .. }: RoutingShape) -> Vec<(String, Vec<f64>)> {
+        // Beside a whole source, a path is itself where nothing is sent, which only a sigmoid can say.
+        let logits = match self.residual {
+            true => self.normalisation.near_nothing(sources * targets),
+            false => self.normalisation.near_identity(sources, targets),
+        };
+        if logits.is_empty() {
+            return Vec::new();
+        }
+        vec![("gate.bias2".to_owned(), logits.into_iter().map(|logit| logit * self.temperature).collect())]
     }
 }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
+use super::Settings;
 use super::features::GateInput;
 use super::gate::{Gate, GateConfig, pool};
 use crate::shape::above_zero;
@@ -27,6 +28,20 @@ pub struct Top1Config {
 impl Default for Top1Config {
     fn default() -> Self {
         Top1Config { hidden: 16, input: GateInput::Standardised, temperature: 1.0, final_temperature: 0.1 }
+    }
+}
+
+impl Settings for Top1Config {
+    fn router(&self, params: &Params, shape: RoutingShape) -> Result<Box<dyn Router>, Error> {
+        Ok(Box::new(self.build(&(params / "gate"), shape)?))
+    }
+
+    fn near_identity(&self, RoutingShape { sources, targets, .. }: RoutingShape) -> Vec<(String, Vec<f64>)> {
+        vec![("gate.bias2".to_owned(), Normalisation::Targets.near_identity(sources, targets))]
+    }
+
+    fn is_hard(&self) -> bool {
+        true
     }
 }
 

@@ -1,68 +1,28 @@
 //! How good a model is on images it did not learn from, and how it routes them: one pass over a loader, for whoever has a model.
 
 mod budget;
-mod confusion;
-mod metric;
 mod routes;
-mod spending;
 mod worth;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use mp_data::{Batch, Loader, SkipCount};
 use mp_nn::Mode;
-use mp_routing::{LayerStatistics, RouteAccumulator};
+use mp_routing::RouteAccumulator;
 use mp_zoo::{Model, Output};
 use tch::{Device, Kind, Reduction, Tensor};
 
 use crate::Error;
 use crate::images::to_device;
 use crate::learn::forward;
+use crate::metric::Spent;
 use crate::recipe::Precision;
-use spending::Spent;
 
 pub use budget::{Met, meet};
-pub use confusion::{ClassResult, Confused, Confusion};
-pub use metric::{Metric, metric};
 pub use routes::Routes;
-pub use spending::Spending;
 pub use worth::{RouteWorth, Subject};
 
-/// What an evaluation found.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Evaluation {
-    /// How many images were judged; those that were skipped are not among them.
-    pub images: u64,
-    /// How many of them were classified right.
-    pub correct: u64,
-    /// How many have their class among the [`TOP`] most probable ones; none where there are no more classes than that.
-    pub top_5: Option<u64>,
-    /// The mean cross-entropy in nats, without label smoothing.
-    pub loss: f64,
-    /// Which class was taken for which.
-    pub confusion: Confusion,
-    /// How each routing layer routed; empty for a model that routes nothing.
-    pub layers: Vec<LayerStatistics>,
-    /// What the images' choices cost; none for a model that runs the same for all of them.
-    pub spending: Option<Spending>,
-    /// The damaged images that were skipped.
-    pub skipped: SkipCount,
-}
-
-/// How many classes an image may be given for [`Evaluation::top_5`].
-pub const TOP: i64 = 5;
-
-impl Evaluation {
-    /// The share of images classified right.
-    pub fn accuracy(&self) -> f64 {
-        self.correct as f64 / self.images as f64
-    }
-
-    /// The share of images whose class is among the five most probable ones.
-    pub fn top_5_accuracy(&self) -> Option<f64> {
-        self.top_5.map(|correct| correct as f64 / self.images as f64)
-    }
-}
+pub use crate::metric::{ClassResult, Confused, Confusion, Evaluation, Metric, Spending, TOP};
 
 /// Some images as they were judged, in the order of the data set.
 #[derive(Debug)]

@@ -43,7 +43,7 @@ pub struct Found {
 }
 
 impl Learner {
-    /// A learner of the model `name`, with the starting weights of the recipe's seed.
+    /// A learner of the model `name`, with the starting weights of the recipe's seed, that drops at random what the recipe says.
     ///
     /// # Errors
     /// A model that cannot be built; [`Error::Precision`]; a routing loss that the model's routes cannot give;
@@ -52,6 +52,7 @@ impl Learner {
         let precision = recipe.train.precision;
         check_precision(precision, device)?;
         let store = Store::new(device, recipe.train.seed);
+        let options = &ModelOptions { drops: recipe.model.drops(), ..options.clone() };
         let model = mp_zoo::build(name, options, &store.root())?;
         let image = Tensor::zeros(options.interface.input.batch(1), (Kind::Float, device));
         let has_routing_loss = {

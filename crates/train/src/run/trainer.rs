@@ -10,7 +10,7 @@ use super::running::Running;
 use super::teacher::procedure;
 use crate::Error;
 use crate::checkpoint::{self, Best, Checkpoint, Header, Position, Stopwatch};
-use crate::evaluate::{Evaluation, evaluate, metric};
+use crate::evaluate::{Evaluation, evaluate};
 use crate::images::{Corpus, Origin, targets_to_device, to_device};
 use crate::learn::{self, Classification, Learner, Procedure, Targets, TrainBatch, seed};
 use crate::recipe::{Precision, Recipe};
@@ -251,9 +251,9 @@ impl<'a> Trainer<'a> {
         self.header.skipped_valid = valid.skipped.clone();
         self.header.confusion = valid.confusion.clone();
         let judged = average.as_ref().unwrap_or(&valid);
-        let metric = metric(self.recipe.train.metric);
+        let metric = self.recipe.train.metric;
         let reached = Best::of(position.epoch, judged, metric);
-        let score = metric.score(judged);
+        let score = metric.metric().score(judged);
         let best = self.header.best.is_none_or(|best| reached.is_better_than(&best));
 
         self.header.position = position;

@@ -10,7 +10,8 @@
 //!
 //! Where the shape changes, the first norm and ReLU are shared by branch and shortcut, which is a bare 1x1 convolution. A
 //! bottleneck's stride is in its 3x3 convolution, as in fb.resnet.torch and timm; the authors' own code has it in the first.
-//! The wide networks count their three shortcuts as layers; their dropout is off.
+//! The wide networks count their three shortcuts as layers; their dropout, between the
+//! convolutions of a block, is off unless it is asked for.
 
 use mp_blocks::{
     Branch, NormReluConfig, PlainConvConfig, Pooling, PoolingBlockConfig, PreActivationConfig, SharedBlock,
@@ -107,6 +108,7 @@ fn wide_network(
         let branch = Branch::Basic { channels: place.width };
         set(PreActivationConfig { init, ..PreActivationConfig::new(branch, place.stride) })
     })?;
+    plan.dropout_inside();
     Ok(plan)
 }
 

@@ -22,14 +22,14 @@ pub struct Spending {
 
 /// Sums over batches; on the device until they are asked for.
 #[derive(Debug, Default)]
-pub(super) struct Spent {
+pub(crate) struct Spent {
     routed: Option<Tensor>,
     executed: u64,
 }
 
 impl Spent {
     /// Adds what a batch chose.
-    pub(super) fn add(&mut self, trace: &Trace) {
+    pub(crate) fn add(&mut self, trace: &Trace) {
         let Some(routed) = trace.routed() else { return };
         let routed = routed.sum(Kind::Double);
         self.routed = Some(match self.routed.take() {
@@ -40,7 +40,7 @@ impl Spent {
     }
 
     /// The means over so many images; none where nothing was chosen.
-    pub(super) fn of_an_image(&self, model: &Model, images: u64) -> Option<Spending> {
+    pub(crate) fn of_an_image(&self, model: &Model, images: u64) -> Option<Spending> {
         let routed = self.routed.as_ref()?.double_value(&[]);
         let work = model.work();
         let mean = |sum: f64| work.always as f64 + sum / images as f64;
