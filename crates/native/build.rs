@@ -36,6 +36,7 @@ fn main() {
         "conv",
         "conv_kernels",
         "conv_norm",
+        "direct_conv",
         "gate_inputs",
         "gate_kernels",
         "memory",

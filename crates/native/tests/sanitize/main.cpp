@@ -13,6 +13,7 @@ namespace {
 
 void check_all() {
   check_conv();
+  check_direct_conv();
   check_gate();
   check_mix();
   check_norm();
