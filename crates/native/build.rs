@@ -45,6 +45,8 @@ fn main() {
         "norm",
         "norm_kernels",
         "optim",
+        "pool",
+        "pool_kernels",
         "profile",
         "route",
         "waits",

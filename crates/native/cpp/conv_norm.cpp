@@ -18,6 +18,7 @@
 #include <array>
 #include <atomic>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -78,6 +79,8 @@ namespace {
 constexpr auto kFormat = at::MemoryFormat::ChannelsLast;
 // Multiply-adds below which another thread takes longer to wake than to help.
 constexpr int64_t kWorthAThread = 1 << 19;
+// Into so many a thread's share is cut.
+constexpr int64_t kMostParts = 8;
 
 // Whether a map, of which a place is numbered in 32 bits, is for our own loops.
 bool is_direct(const at::Tensor& x, int64_t groups, at::ScalarType kind) {
@@ -106,21 +109,28 @@ at::Tensor direct(const at::Tensor& x, const mp_folded& kept, const at::Tensor* 
     });
   }
   const int64_t units = plan.units(images), work = plan.packed_size() * y.size(2) * y.size(3) * images;
-  const auto part = [&](int64_t number, int64_t parts) {
+  const auto run = [&](int64_t begin, int64_t end) {
     plan.run(mp::numbers<float>(padded.defined() ? padded : x), images, mp::numbers<float>(kept.weight),
              mp::numbers<float>(kept.offset), residual == nullptr ? nullptr : mp::numbers<float>(*residual), relu,
-             mp::numbers<float>(y), number * units / parts, (number + 1) * units / parts);
+             mp::numbers<float>(y), begin, end);
   };
   const int64_t threads = std::min<int64_t>(at::get_num_threads(), work / kWorthAThread);
   if (threads < 2) {
-    part(0, 1);
+    run(0, units);
     return y;
   }
-  // A thread whose core does other work as well leaves the others more parts.
-  const int64_t parts = std::min(8 * threads, work / kWorthAThread);
-  std::atomic<int64_t> next = 0;
-  mp::parallel_for(threads, [&](int64_t) {
-    for (int64_t number = next++; number < parts; number = next++) part(number, parts);
+  // Every thread has a share of its own, taken in parts; whoever is done takes parts of the others' shares, so that nobody
+  // waits long for a thread whose core does other work as well.
+  const int64_t parts = std::clamp<int64_t>(units / threads / plan.least_units(), 1, kMostParts);
+  const std::unique_ptr<std::atomic<int64_t>[]> taken(new std::atomic<int64_t>[static_cast<size_t>(threads)]());
+  mp::parallel_for(threads, [&](int64_t thread) {
+    for (int64_t other = 0; other < threads; ++other) {
+      const int64_t share = (thread + other) % threads;
+      for (int64_t part = taken[share]++; part < parts; part = taken[share]++) {
+        const auto start = [&](int64_t number) { return (share * parts + number) * units / (threads * parts); };
+        run(start(part), start(part + 1));
+      }
+    }
   });
   return y;
 }

@@ -1,7 +1,5 @@
 #include "direct_conv.h"
 
-#include <algorithm>
-
 #if defined(__x86_64__) && defined(__GNUC__)
 // The header's own values that are undefined on purpose, in GCC 12.
 #pragma GCC diagnostic ignored "-Wuninitialized"
@@ -20,12 +18,20 @@ constexpr int64_t kFewChannels = 8;
 // cache, as many as the first one holds together with the result; else so many that the input stays in the second.
 constexpr int64_t kNear = 1 << 14, kFarther = 1 << 18;
 constexpr int64_t kFewWeights = 1 << 18;
-// Steps ahead for which weights are fetched into the second cache.
+// Weights that a block's tiles read before they come to the next ones, which are fetched into the second cache meanwhile.
+constexpr int64_t kAtOnce = 1 << 16;
+// Steps ahead for which a block's first tile fetches its own weights.
 constexpr int64_t kAhead = 64;
 constexpr int64_t kMostVectors = 4;
 
-// Rows of a tile beside so many vectors: 24 sums leave registers for the factors.
-int rows_beside(int64_t vectors) { return vectors <= 2 ? 12 : vectors == 3 ? 8 : 6; }
+// Rows of a tile beside so many vectors: 24 sums leave registers for the factors. Where a map has so few pixels that many a row
+// of the last tile would be in vain, one row less.
+int rows_beside(int64_t vectors, int64_t pixels) {
+  if (vectors <= 2) return 12;
+  if (vectors == 3) return 8;
+  const auto computed = [&](int64_t rows) { return (pixels + rows - 1) / rows * rows; };
+  return computed(5) * 20 < computed(6) * 19 ? 5 : 6;
+}
 
 }  // namespace
 
@@ -46,9 +52,8 @@ DirectPlan::DirectPlan(const DirectShape& shape) : shape_(shape), padded_(shape.
     blocks_.push_back({first, static_cast<int>(vectors)});
     first += vectors;
   }
-  rows_ = rows_beside(blocks_.front().vectors);
-
   const int64_t pixels = shape.out(0) * shape.out(1);
+  rows_ = rows_beside(blocks_.front().vectors, pixels);
   tiles_ = (pixels + rows_ - 1) / rows_;
   present_.assign(tiles_ * taps(), 0);
   for (int64_t t = 0; t < tiles_; ++t) {
@@ -70,6 +75,7 @@ DirectPlan::DirectPlan(const DirectShape& shape) : shape_(shape), padded_(shape.
   }
   const int64_t read = std::max<int64_t>(1, shape.size[0] * shape.size[1] * shape.channels / std::max<int64_t>(1, tiles_));
   chunk_ = std::max<int64_t>(1, (packed_size() <= kFewWeights ? kNear : kFarther) / read);
+  taps_at_once_ = std::max<int64_t>(1, kAtOnce / (run_ * blocks_.front().vectors * kLanes));
   zeros_.assign(run_, 0.0f);
 }
 
@@ -110,44 +116,55 @@ bool DirectPlan::supported() {
 }
 
 template <int kRows, int kVectors>
-MP_AVX512 void DirectPlan::tile(const Tile& tile, const uint16_t* present, const float* x, const float* weights,
-                                const float* offset, const float* residual, bool relu, float* y, uint16_t last) const {
+MP_AVX512 void DirectPlan::tile(const Work& work) const {
+  const int64_t filters = shape_.filters;
+  float* const y = work.y;
+  const auto lanes_of = [&](int v) { return static_cast<__mmask16>(v + 1 == kVectors ? work.last : 0xffff); };
   __m512 sums[kRows][kVectors];
 #pragma GCC unroll 4
   for (int v = 0; v < kVectors; ++v) {
-    const __m512 start = _mm512_loadu_ps(offset + v * kLanes);
 #pragma GCC unroll 12
-    for (int row = 0; row < kRows; ++row) sums[row][v] = start;
+    for (int row = 0; row < kRows; ++row) {
+      if (work.offset != nullptr) {
+        sums[row][v] = _mm512_loadu_ps(work.offset + v * kLanes);
+      } else if (row < work.tile->count) {
+        sums[row][v] = _mm512_maskz_loadu_ps(lanes_of(v), y + row * filters + v * kLanes);
+      } else {
+        sums[row][v] = _mm512_setzero_ps();
+      }
+    }
   }
   // Addresses of the tile's pixels, and of zeros: eight at a time.
   constexpr int kHalves = (kRows + 7) / 8;
   alignas(64) __m512i pixels[kHalves];
-  const __m512i first = _mm512_set1_epi64(reinterpret_cast<int64_t>(x));
+  const __m512i first = _mm512_set1_epi64(reinterpret_cast<int64_t>(work.x));
   for (int half = 0; half < kHalves; ++half) {
-    const __mmask8 lanes = static_cast<__mmask8>(kRows - half * 8 >= 8 ? 0xff : (1 << (kRows - half * 8)) - 1);
-    const __m512i from = _mm512_cvtepi32_epi64(_mm256_maskz_loadu_epi32(lanes, tile.from + half * 8));
+    const auto lanes = static_cast<__mmask8>(kRows - half * 8 >= 8 ? 0xff : (1 << (kRows - half * 8)) - 1);
+    const __m512i from = _mm512_cvtepi32_epi64(_mm256_maskz_loadu_epi32(lanes, work.tile->from + half * 8));
     pixels[half] = _mm512_add_epi64(first, _mm512_slli_epi64(from, 2));
   }
   // What is needed once a tap stays in memory: registers are for the sums.
   asm volatile("" : "+m"(pixels) : : "memory");
-  const int64_t taps = this->taps(), run = run_;
-  for (int64_t tap = 0; tap < taps; ++tap) {
+  const int64_t run = run_, pace = work.pace;
+  const float* weights = work.weights;
+  const char* ahead = work.ahead;
+  for (int64_t tap = work.first_tap; tap < work.last_tap; ++tap) {
     alignas(64) const float* at[kHalves * 8];
     const __m512i zeros = _mm512_set1_epi64(reinterpret_cast<int64_t>(zeros_.data()));
     const __m512i step = _mm512_set1_epi64(steps_[tap] * static_cast<int64_t>(sizeof(float)));
     for (int half = 0; half < kHalves; ++half) {
-      const auto here = static_cast<__mmask8>(present[tap] >> (half * 8));
+      const auto here = static_cast<__mmask8>(work.present[tap] >> (half * 8));
       _mm512_store_si512(at + half * 8, _mm512_mask_add_epi64(zeros, here, pixels[half], step));
     }
     asm volatile("" : "+m"(at) : : "memory");
     const float* from[kRows];
 #pragma GCC unroll 12
     for (int row = 0; row < kRows; ++row) from[row] = at[row];
-    for (int64_t c = 0; c < run; ++c, weights += kVectors * kLanes) {
+    for (int64_t c = 0; c < run; ++c, weights += kVectors * kLanes, ahead += pace) {
       __m512 factors[kVectors];
 #pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) factors[v] = _mm512_loadu_ps(weights + v * kLanes);
-      _mm_prefetch(weights + kAhead * kVectors * kLanes, _MM_HINT_T1);
+      _mm_prefetch(ahead, _MM_HINT_T1);
 #pragma GCC unroll 12
       for (int row = 0; row < kRows; ++row) {
         const __m512 value = _mm512_set1_ps(from[row][c]);
@@ -158,16 +175,15 @@ MP_AVX512 void DirectPlan::tile(const Tile& tile, const uint16_t* present, const
   }
 #pragma GCC unroll 12
   for (int row = 0; row < kRows; ++row) {
-    if (row < tile.count) {
+    if (row < work.tile->count) {
 #pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) {
-        const __mmask16 lanes = v + 1 == kVectors ? last : 0xffff;
         __m512 sum = sums[row][v];
-        const int64_t place = row * shape_.filters + v * kLanes;
-        if (residual != nullptr) sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(lanes, residual + place));
+        const int64_t place = row * filters + v * kLanes;
+        if (work.residual != nullptr) sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(lanes_of(v), work.residual + place));
         // In this order a NaN is kept.
-        if (relu) sum = _mm512_max_ps(_mm512_setzero_ps(), sum);
-        _mm512_mask_storeu_ps(y + place, lanes, sum);
+        if (work.relu) sum = _mm512_max_ps(_mm512_setzero_ps(), sum);
+        _mm512_mask_storeu_ps(y + place, lanes_of(v), sum);
       }
     }
   }
@@ -177,7 +193,7 @@ void DirectPlan::run(const float* x, int64_t images, const float* packed, const 
                      bool relu, float* y, int64_t begin, int64_t end) const {
   const int64_t image_size = padded_ ? padded_size() : shape_.size[0] * shape_.size[1] * shape_.channels;
   const int64_t result = shape_.out(0) * shape_.out(1) * shape_.filters;
-  const int64_t depth = taps() * run_, all = images * tiles_;
+  const int64_t all = images * tiles_;
   // A chunk's units lie side by side, within it those of a block, within it those of a tile: one for each of its vectors,
   // of which the first stands for all.
   for (int64_t chunk = begin / (chunk_ * vectors_); chunk * chunk_ * vectors_ < end; ++chunk) {
@@ -185,26 +201,50 @@ void DirectPlan::run(const float* x, int64_t images, const float* packed, const 
     for (const auto& block : blocks_) {
       const int64_t start = chunk * chunk_ * vectors_ + block.first * tiles;
       const auto within = [&](int64_t unit) {
-        return std::clamp<int64_t>((unit - start + block.vectors - 1) / block.vectors, 0, tiles);
+        return std::clamp<int64_t>((std::max(unit, start) - start + block.vectors - 1) / block.vectors, 0, tiles);
       };
+      const int64_t from = within(begin), to = within(end);
       const bool tail = (block.first + block.vectors) * kLanes > shape_.filters;
-      const uint16_t last = tail ? (1 << shape_.filters % kLanes) - 1 : 0xffff;
-      for (int64_t number = begin <= start ? 0 : within(begin); number < (end <= start ? 0 : within(end)); ++number) {
-        const int64_t image = (chunk * chunk_ + number) / tiles_, t = (chunk * chunk_ + number) % tiles_;
-        const int64_t place = image * result + t * rows_ * shape_.filters + block.first * kLanes;
-        const auto does = [&]<int kRows, int kVectors>() {
-          tile<kRows, kVectors>(tiles_of_one_[t], present_.data() + t * taps(), x + image * image_size,
-                                packed + block.first * kLanes * depth, offset + block.first * kLanes,
-                                residual == nullptr ? nullptr : residual + place, relu, y + place, last);
-        };
-        switch (rows_ * 8 + block.vectors) {
-          case 12 * 8 + 1: does.operator()<12, 1>(); break;
-          case 12 * 8 + 2: does.operator()<12, 2>(); break;
-          case 8 * 8 + 2: does.operator()<8, 2>(); break;
-          case 8 * 8 + 3: does.operator()<8, 3>(); break;
-          case 6 * 8 + 3: does.operator()<6, 3>(); break;
-          default: does.operator()<6, 4>(); break;
+      const int64_t width = block.vectors * kLanes;
+      const float* weights = packed + block.first * kLanes * taps() * run_;
+      for (int64_t tap = 0; tap < taps() && from < to; tap += taps_at_once_) {
+        const int64_t last_tap = std::min(tap + taps_at_once_, taps());
+        const int64_t size = (last_tap - tap) * run_ * width, bytes = size * static_cast<int64_t>(sizeof(float));
+        for (int64_t number = from; number < to; ++number) {
+          const int64_t image = (chunk * chunk_ + number) / tiles_, t = (chunk * chunk_ + number) % tiles_;
+          const int64_t place = image * result + t * rows_ * shape_.filters + block.first * kLanes;
+          const bool finishes = last_tap == taps();
+          Work work{};
+          work.tile = &tiles_of_one_[t];
+          work.present = present_.data() + t * taps();
+          work.first_tap = tap;
+          work.last_tap = last_tap;
+          work.x = x + image * image_size;
+          work.weights = weights;
+          if (number == from) {
+            work.ahead = reinterpret_cast<const char*>(weights + kAhead * width);
+            work.pace = width * static_cast<int64_t>(sizeof(float));
+          } else {
+            work.ahead = reinterpret_cast<const char*>(weights + size) + bytes * number / tiles;
+            work.pace = width * static_cast<int64_t>(sizeof(float)) / tiles;
+          }
+          work.offset = tap == 0 ? offset + block.first * kLanes : nullptr;
+          work.residual = residual == nullptr || !finishes ? nullptr : residual + place;
+          work.relu = relu && finishes;
+          work.y = y + place;
+          work.last = tail ? (1 << shape_.filters % kLanes) - 1 : 0xffff;
+          switch (rows_ * 8 + block.vectors) {
+            case 12 * 8 + 1: tile<12, 1>(work); break;
+            case 12 * 8 + 2: tile<12, 2>(work); break;
+            case 8 * 8 + 2: tile<8, 2>(work); break;
+            case 8 * 8 + 3: tile<8, 3>(work); break;
+            case 5 * 8 + 3: tile<5, 3>(work); break;
+            case 5 * 8 + 4: tile<5, 4>(work); break;
+            case 6 * 8 + 3: tile<6, 3>(work); break;
+            default: tile<6, 4>(work); break;
+          }
         }
+        weights += size;
       }
     }
   }

@@ -6,6 +6,7 @@
 
 #include "vector.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <vector>
@@ -39,8 +40,11 @@ class DirectPlan {
   int64_t padded_size() const { return padded_ ? padded_height() * padded_width() * shape_.channels : 0; }
   void pad(const float* image, float* padded) const;
 
-  // Units of work that `images` images have, all of one cost.
+  // Units of work that `images` images have, all of one cost. Whoever does many of them one after another reads the weights of
+  // the next ones ahead.
   int64_t units(int64_t images) const { return images * tiles_ * vectors_; }
+  // So many units at least should be done together: fewer would read weights for too little work.
+  int64_t least_units() const { return std::min(tiles_, kFewTiles) * blocks_.front().vectors; }
   // Does the units from `begin` to `end`. `x` is [images, height, width, channels], padded where images are; `offset` has
   // a value for each filter, rounded up to whole vectors; `residual`, of the result's shape, may be null.
   void run(const float* x, int64_t images, const float* packed, const float* offset, const float* residual, bool relu,
@@ -48,6 +52,7 @@ class DirectPlan {
 
  private:
   static constexpr int kMostRows = 12;
+  static constexpr int64_t kFewTiles = 24;
 
   // Some vectors of filters that tiles take at once.
   struct Block {
@@ -60,12 +65,30 @@ class DirectPlan {
     int32_t count;
   };
 
+  // What a tile adds up: some taps, of which the last ones finish the result.
+  struct Work {
+    const Tile* tile;
+    const uint16_t* present;
+    int64_t first_tap, last_tap;
+    const float* x;
+    const float* weights;
+    // What is fetched ahead, so many bytes further with every step.
+    const char* ahead;
+    int64_t pace;
+    // Null where sums are continued from `y`.
+    const float* offset;
+    const float* residual;
+    bool relu;
+    float* y;
+    // Filters of the last vector.
+    uint16_t last;
+  };
+
   int64_t padded_height() const { return shape_.size[0] + 2 * shape_.padding[0]; }
   int64_t padded_width() const { return shape_.size[1] + 2 * shape_.padding[1]; }
   int64_t taps() const { return static_cast<int64_t>(steps_.size()); }
   template <int kRows, int kVectors>
-  void tile(const Tile& tile, const uint16_t* present, const float* x, const float* weights, const float* offset,
-            const float* residual, bool relu, float* y, uint16_t last) const;
+  void tile(const Work& work) const;
 
   DirectShape shape_;
   // Whether the images that tiles read have zeros around them.
@@ -77,6 +100,8 @@ class DirectPlan {
   // How many tiles are done for all filters before the next ones: so many that what they read stays near.
   int64_t chunk_;
   std::vector<Block> blocks_;
+  // Taps whose weights stay in the second cache, together with as many of the next ones.
+  int64_t taps_at_once_;
   // By how much each tap is ahead of a tile's pixel.
   std::vector<int64_t> steps_;
   std::vector<Tile> tiles_of_one_;
