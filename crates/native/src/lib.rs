@@ -3,8 +3,8 @@
 //! The principal items are [`Autocast`], bfloat16 on the CPU for as long as the guard lives, [`mix`] and [`route`], the
 //! mixing of parallel paths and the gates that decide it in one pass over memory, [`gate_inputs`] for wide
 //! convolutions, [`conv`], a convolution with a faster gradient of its weights, [`batch_norm`], which includes the
-//! addition and the ReLU that follow it, [`conv_norm`], which for inference folds it into the convolution, [`max_pool`] for
-//! inference, and [`ParameterList`], the steps of optimisers over all parameters at once.
+//! addition and the ReLU that follow it, [`conv_norm`], which for inference folds it into the convolution, [`max_pool`],
+//! and [`ParameterList`], the steps of optimisers over all parameters at once.
 //! [`Profiler`] shows where the time goes, and [`ShortWaits`] suits a machine that others use too.
 #![allow(unsafe_code, reason = "this crate is the border to C++; every block says why it is sound")]
 

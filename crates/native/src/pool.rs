@@ -1,4 +1,4 @@
-//! Max pooling for inference.
+//! Max pooling.
 
 use std::ffi::c_char;
 
@@ -34,18 +34,19 @@ pub struct PoolWindows {
     pub count: [i64; 2],
 }
 
-/// Whether [`max_pool`] takes this map here and now: no gradients are recorded, and it is a map `[B, C, H, W]` on the CPU in
-/// float32 or bfloat16, channels-last and with something in it.
+/// Whether [`max_pool`] takes this map: `[B, C, H, W]` on the CPU in float32 or bfloat16, channels-last and with something in
+/// it.
 pub fn can_max_pool(x: &Tensor) -> bool {
     // SAFETY: the pointer is that of a live tensor, of which only what it is gets read.
     unsafe { mp_can_max_pool(x.as_ptr()) }
 }
 
-/// The largest number of each window, without a gradient: `[B, C, H, W]` to `[B, C, H', W']`, `H'` and `W'` being the counts. Equal
-/// to libtorch's `max_pool2d` to the last bit; a NaN is larger than all others.
+/// The largest number of each window: `[B, C, H, W]` to `[B, C, H', W']`, `H'` and `W'` being the counts. Equal to libtorch's
+/// `max_pool2d` to the last bit, and so is its gradient in float32; in bfloat16 that is rounded once, where libtorch rounds after
+/// every window. A NaN is larger than all others. For the gradient one byte is kept for each number of the result.
 ///
 /// # Errors
-/// A map that [`can_max_pool`] refuses, or windows of which one would lie beyond the map.
+/// A map that [`can_max_pool`] refuses, windows of 16 cells a side or more, or windows of which one would lie beyond the map.
 pub fn max_pool(x: &Tensor, windows: PoolWindows) -> Result<Tensor, TorchError> {
     let PoolWindows { kernel, stride, padding, count: [height, width] } = windows;
     let mut y = std::ptr::null_mut();
