@@ -15,12 +15,14 @@ const SOURCES: &[&str] = &[
     "tests/sanitize/gate.cpp",
     "tests/sanitize/mix.cpp",
     "tests/sanitize/norm.cpp",
+    "tests/sanitize/pool.cpp",
     "tests/sanitize/step.cpp",
     "cpp/conv_kernels.cpp",
     "cpp/direct_conv.cpp",
     "cpp/gate_kernels.cpp",
     "cpp/mix_kernels.cpp",
     "cpp/norm_kernels.cpp",
+    "cpp/pool_kernels.cpp",
     "cpp/step_kernels.cpp",
 ];
 

@@ -76,4 +76,5 @@ void check_direct_conv();
 void check_gate();
 void check_mix();
 void check_norm();
+void check_pool();
 void check_step();

@@ -17,6 +17,7 @@ void check_all() {
   check_gate();
   check_mix();
   check_norm();
+  check_pool();
   check_step();
 }
 
