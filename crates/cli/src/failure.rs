@@ -24,6 +24,9 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     print(&format!("{error:#}"));
+    if let Some(mp_study::Error::Run { .. }) = error.downcast_ref() {
+        return ExitCode::from(FAILED);
+    }
     match error.downcast_ref::<Error>() {
         Some(Error::Interrupted) => ExitCode::from(interrupt::exit_code()),
         Some(Error::Diverged { .. } | Error::Torch { .. } | Error::Report(_)) => ExitCode::from(FAILED),

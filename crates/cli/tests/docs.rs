@@ -30,6 +30,20 @@ const INSTEAD: [(&str, &str); 3] = [
     ("train.class_weights=[1.0, 2.5]", "train.class_weights=[1.0, 2.5, 1, 1, 1, 1, 1, 1, 1, 1]"),
 ];
 
+/// The study that readers have.
+const STUDY: &str = r#"
+recipe = "digits"
+set = { "train.epochs" = 1, "train.batch_size" = 32, "data.limit" = 64, "data.holdout" = 16 }
+seeds = [1]
+match = { to = "cc", by = "parameters", tolerance = 0.2 }
+[[entrant]]
+name = "cc"
+model = "base_cnn_w4_x2_cc"
+[[entrant]]
+name = "widened"
+family = "base_cnn"
+"#;
+
 /// What makes a run short; as the last settings of a command they win.
 const SHORT: [&str; 6] = ["--set", "train.epochs=2", "--set", "data.limit=64", "--set", "train.batch_size=32"];
 
@@ -327,6 +341,8 @@ fn misunderstood(folder: &Path, arguments: &[String]) -> Option<String> {
 /// What the readers of a page have: of runs and weights those that its commands name and do not write.
 fn furnish(folder: &Path, commands: &[(usize, Vec<String>)]) {
     fs::write(folder.join("mine.toml"), RECIPE).unwrap();
+    fs::create_dir(folder.join("mine")).unwrap();
+    fs::write(folder.join("mine/study.toml"), STUDY).unwrap();
     for (name, line) in [
         ("runs/mine", "train mine.toml --out runs/mine"),
         ("runs/quickstart", "train mine.toml --out runs/quickstart"),

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -42,9 +43,11 @@ pub(crate) fn run(args: &Compare) -> anyhow::Result<ExitCode> {
         show_plan(&study, &plan, &networks, args, &only)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut outcome = Outcome::Complete;
+    let (mut outcome, mut was_asked) = (Outcome::Complete, false);
     if !args.report_only {
-        outcome = train(args, &study, &folder, &networks, data, cache, only)?;
+        let stop = interrupt::on_signal()?;
+        outcome = train(args, &study, &folder, &networks, data, cache, only, &stop)?;
+        was_asked = stop.load(Ordering::Relaxed);
     }
     if args.time || (outcome == Outcome::Complete && !args.report_only && folder.times()?.is_none()) {
         folder.keep_times(&sizes::times(&study, &networks)?)?;
@@ -62,11 +65,12 @@ pub(crate) fn run(args: &Compare) -> anyhow::Result<ExitCode> {
     output::text(&format!("runs    {there} of {all}\nreport  {}", Line(&page)))?;
     if outcome == Outcome::Stopped {
         let _ = writeln!(io::stderr(), "stopped; continue with the same command");
-        return Ok(ExitCode::from(if args.hours.is_some() { 0 } else { interrupt::exit_code() }));
+        return Ok(if was_asked { ExitCode::from(interrupt::exit_code()) } else { ExitCode::SUCCESS });
     }
     Ok(ExitCode::SUCCESS)
 }
 
+#[expect(clippy::too_many_arguments, reason = "what one call of the library needs")]
 fn train(
     args: &Compare,
     study: &Study,
@@ -75,8 +79,8 @@ fn train(
     data: String,
     cache: PathBuf,
     only: Vec<usize>,
+    stop: &AtomicBool,
 ) -> anyhow::Result<Outcome> {
-    let stop = interrupt::on_signal()?;
     let hours = |hours: f64| Instant::now() + Duration::from_secs_f64(3600.0 * hours);
     let execution = Execution {
         binary: std::env::current_exe().context("cannot find the program itself, which each run needs")?,
@@ -97,7 +101,7 @@ fn train(
             let _ = writeln!(io::stderr(), "{:>4} of {all}  {id}: {}", *ended, outcome_of(record));
         }
     };
-    Ok(execute(study, folder, networks, &execution, &stop, &said)?)
+    Ok(execute(study, folder, networks, &execution, stop, &said)?)
 }
 
 fn outcome_of(record: &Record) -> String {

@@ -1,5 +1,6 @@
 //! The binary as its users meet it: each test runs `mp-train` as a process of its own.
 
+mod compare;
 mod data;
 mod figures;
 mod goes_on;
