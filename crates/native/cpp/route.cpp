@@ -262,7 +262,7 @@ struct RouteBackward : public torch::autograd::Node {
   }
 };
 
-// Targets (none where the call does not mix), weights and logits.
+// Targets (none where the call does not mix), weights, logits and the pooled features, which have no history.
 variable_list route(variable_list xs, variable_list layers, const Settings& settings) {
   const auto format = xs[0].suggest_memory_format();
   Call call{{}, {}, settings, format};
@@ -313,6 +313,7 @@ variable_list route(variable_list xs, variable_list layers, const Settings& sett
       torch::autograd::set_history(output, node);
     }
   }
+  outputs.push_back(found.pooled);
   return outputs;
 }
 
@@ -320,8 +321,8 @@ variable_list route(variable_list xs, variable_list layers, const Settings& sett
 
 extern "C" {
 
-// Writes the targets (`mixes`), the weights and the logits to `outputs`, new tensors owned by the caller. `layers` are
-// weight1, bias1, weight2 and bias2. Returns null, or what went wrong, valid until the next call on this thread.
+// Writes the targets (`mixes`), the weights, the logits and the pooled features, which are to be read only, to `outputs`, new
+// tensors owned by the caller. `layers` are weight1, bias1, weight2 and bias2. Returns null, or what went wrong, valid until the next call on this thread.
 const char* mp_route(at::Tensor* const* xs, int sources, at::Tensor* const* layers, double temperature, int normalisation,
                      bool mixes, at::Tensor** outputs) {
   return mp::guarded("mp::route", [&] {
