@@ -31,7 +31,7 @@ import numpy as np
 import torch
 import torchvision
 from PIL import Image
-from resnet20_step import processor
+from training_step import processor
 from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision import transforms
 from torchvision.datasets import ImageFolder

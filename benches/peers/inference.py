@@ -5,7 +5,7 @@
     python benches/peers/inference.py
     python benches/peers/inference.py --models resnet18 resnet20_x3_cc --batches 1 --rounds 20 --json
 
-Networks of torchvision are exported from torchvision, those for 32x32 images from `networks.py`. Both sides get the weights
+Networks are exported from torchvision or timm, those for 32x32 images from `networks.py`. Both sides get the weights
 that `mp-train weights` writes, with running statistics moved away from 0 and 1, classify the same images first, and must
 agree. README.md beside this file says how turns are taken and how to read a ratio.
 """
@@ -21,11 +21,9 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import torch
-import torchvision
-from networks import build
-from resnet20_step import REPOSITORY, Side, mp_train, processor, surroundings
+from networks import build, size_of
+from training_step import REPOSITORY, Side, mp_train, processor, surroundings
 from safetensors.torch import load_file, save_file
-from torch import nn
 
 AGREEMENT = 1e-4
 
@@ -58,7 +56,7 @@ def arguments() -> argparse.Namespace:
 
 
 def compare(model: str, batch: int, options: argparse.Namespace) -> dict:
-    size = 32 if model.startswith("resnet20") else 224
+    size = size_of(model)
     with tempfile.TemporaryDirectory() as folder:
         weights, session = prepare(model, batch, size, Path(folder), options)
         command = [options.mp_train, "bench", model, "--turns", "--forward", "--batch", batch]
@@ -91,7 +89,7 @@ def prepare(
     """Weights for ours, and the same network with the same weights for ONNX Runtime, once both have given the same logits."""
     start, weights, exported = (folder / name for name in ("start.safetensors", "weights.safetensors", "model.onnx"))
     mp_train(options, "weights", model, "--out", start)
-    network: nn.Module = build(model) if size == 32 else getattr(torchvision.models, model)()
+    network = build(model)
     network.load_state_dict(load_file(start))
     torch.manual_seed(0)
     for name, buffer in network.named_buffers():

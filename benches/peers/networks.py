@@ -1,4 +1,5 @@
-"""The networks in plain PyTorch, with the weight names of Multipath, so that one file of weights serves both."""
+"""The networks in PyTorch, with the weight names of Multipath, so that one file of weights serves both: ResNet-20s in plain
+PyTorch, the others from torchvision and timm."""
 
 import re
 from collections.abc import Callable
@@ -212,12 +213,45 @@ NAME = re.compile(
 )
 
 
+# How a network of torchvision is made where its name alone does not say it. Drawing Inception's weights takes a minute.
+TORCHVISION = {
+    "googlenet": {"init_weights": False, "transform_input": False},
+    "inception_v3": {"init_weights": False, "transform_input": False},
+}
+
+
 def build(name: str) -> nn.Module:
-    """The network of a name as `mp-train bench` takes it: `resnet20_x3_cc@positions=blocks`."""
+    """The network of a name as `mp-train bench` takes it: `resnet20_x3_cc@positions=blocks`, `densenet121`."""
     found = NAME.fullmatch(name)
+    if found is None and not name.startswith("resnet20"):
+        return public(name)
     if found is None or found["at"] not in (None, "stages", "blocks") or (found["width"] and found["paths"]):
         known = "resnet20, resnet20_wWIDTH, resnet20_xPATHS[_cc|_cp[@positions=blocks]]"
         raise ValueError(f"{name}: no such network here, expected {known}")
     if found["paths"] is None:
         return ResNet20(int(found["width"] or 16))
     return MultipathResNet20(int(found["paths"]), found["mechanism"], found["at"] == "blocks")
+
+
+def public(name: str) -> nn.Module:
+    """A network of torchvision, else of timm."""
+    import torchvision
+
+    if name in torchvision.models.list_models(torchvision.models):
+        return torchvision.models.get_model(name, **TORCHVISION.get(name, {}))
+    import timm
+
+    if not timm.is_model(name):
+        raise ValueError(f"{name}: no such network here, in torchvision or in timm")
+    return timm.create_model(name)
+
+
+def size_of(name: str) -> int:
+    """Height and width of the images that a network is made for."""
+    if name.startswith("resnet20"):
+        return 32
+    return 299 if name.startswith("inception") else 224
+
+
+def classes_of(name: str) -> int:
+    return 10 if name.startswith("resnet20") else 1000

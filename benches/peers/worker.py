@@ -1,4 +1,4 @@
-"""One PyTorch side of `resnet20_step.py`: a process that times training steps whenever it is asked to.
+"""One PyTorch side of `training_step.py`: a process that times training steps whenever it is asked to.
 
 It speaks as `mp-train bench --turns` does. After its first steps it writes {"device", "threads", ...}; each line
 that it then reads holds two numbers, steps that are not timed and steps that are, and is answered by {"ms": [...]}.
@@ -10,11 +10,13 @@ import sys
 import time
 
 import torch
-from networks import build
+from networks import build, classes_of, size_of
 from safetensors.torch import load_file
 from torch import nn
 
 WARM_UP = 2
+# What the losses of auxiliary heads count, as in Multipath.
+AUXILIARY = {"googlenet": 0.3, "inception_v3": 0.4}
 
 
 def main() -> None:
@@ -57,14 +59,19 @@ class Side:
             groups[decays]["params"].append(parameter)
         self.optimiser = torch.optim.SGD(groups, lr=1e-4, momentum=0.9, nesterov=True)
         self.model = torch.compile(model) if options.compile else model
-        self.images = torch.randn(options.batch, 3, 32, 32).to(memory_format=torch.channels_last)
-        self.labels = torch.randint(10, (options.batch,))
+        size = size_of(options.model)
+        self.images = torch.randn(options.batch, 3, size, size).to(memory_format=torch.channels_last)
+        self.labels = torch.randint(classes_of(options.model), (options.batch,))
+        self.auxiliary = AUXILIARY.get(options.model, 0.0)
 
     def step(self) -> None:
         self.optimiser.zero_grad(set_to_none=True)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
-            logits = self.model(self.images)
-        nn.functional.cross_entropy(logits.float(), self.labels).backward()
+            found = self.model(self.images)
+        # Networks with auxiliary heads give the final logits first.
+        heads = found if isinstance(found, tuple) else (found,)
+        final, *others = [nn.functional.cross_entropy(logits.float(), self.labels) for logits in heads]
+        (final + self.auxiliary * sum(others)).backward()
         self.optimiser.step()
 
     def timed(self) -> float:

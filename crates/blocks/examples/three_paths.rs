@@ -21,12 +21,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut pass = Pass::eval();
     let mut xs = split.forward(&x, &mut pass);
     for layer in layers {
-        xs = layer?.forward(&xs, &mut pass);
+        xs = layer?.flow(&xs, &mut pass);
     }
     for layer in &pass.trace.layers {
         println!("{}: the first sample's weights from each source to each target", layer.name);
         layer.decision.weights.get(0).print();
     }
-    println!("{} paths of {:?}", xs.len(), xs[0].size());
+    println!("{} paths of {:?}", xs.xs.len(), xs.xs[0].size());
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use mp_nn::{Conv2d, Params, Tensor};
 use mp_routing::{ConvShape, DenseShape, Pass};
 
-use crate::{Error, Shape};
+use crate::{Droppable, Error, Shape};
 
 /// The settings of a block of one path. The shape of its input is given when it is built.
 pub trait BlockConfig: Debug + Send + Sync {
@@ -23,8 +23,18 @@ pub trait BlockConfig: Debug + Send + Sync {
     /// As [`BlockConfig::output`]; a setting out of range, or a taken name.
     fn build(&self, input: Shape, params: &Params) -> Result<Box<dyn Block>, Error>;
 
+    /// Whether images choose within the block what is run.
+    fn decides(&self) -> bool {
+        false
+    }
+
     /// The block as one whose first layer a cross-prediction can replace; `None` if it has no such layer.
     fn crossable(&self) -> Option<&dyn Crossable> {
+        None
+    }
+
+    /// The block as one that can drop something at random while it trains; `None` if it has no place for that.
+    fn droppable(&self) -> Option<&dyn Droppable> {
         None
     }
 }

@@ -35,6 +35,14 @@ pub enum Error {
         /// The layer.
         layer: String,
     },
+    /// Hard routes before a layer that cannot have them.
+    #[error("hard routes cannot stand before the layer `{layer}`: {problem}")]
+    Hard {
+        /// The layer.
+        layer: String,
+        /// Why, and what to do.
+        problem: &'static str,
+    },
     /// A layer of the block could not be built.
     #[error(transparent)]
     Layer(#[from] mp_nn::Error),

@@ -28,6 +28,7 @@
 
 mod block;
 mod blocks;
+mod drops;
 mod error;
 mod execution;
 mod paths;
@@ -40,9 +41,10 @@ pub use blocks::{
     DenseLayerConfig, DenseSteps, HighwayConfig, ImageView, MultipathDense, MultipathDenseConfig, NamedBlock, NormRelu,
     NormReluConfig, PlainConvConfig, PlainDenseConfig, Pool, Pooling, PoolingBlockConfig, PreActivation,
     PreActivationConfig, ResNeSt, ResNeStConfig, RescaleConfig, Residual, ResidualConfig, ResponseConfig,
-    ScaledSumConfig, SequenceConfig, ShortcutConfig, Strided, SubsamplingConfig, Transition, TransitionConfig,
-    WiredConvConfig,
+    ScaledSumConfig, SequenceConfig, ShortcutConfig, SkipForm, SkipGateConfig, Skippable, SkippableConfig, Strided,
+    SubsamplingConfig, Transition, TransitionConfig, WiredConvConfig,
 };
+pub use drops::{DropRates, Droppable};
 pub use error::Error;
 pub use execution::Execution;
 pub use paths::{CrossingConfig, Paths, PathsConfig};

@@ -1,9 +1,9 @@
 //! A layer of parallel paths: the same block once a path, and what flows between the paths before it.
 
-use mp_nn::{Conv2d, Params, Tensor};
+use mp_nn::{Conv2d, Mode, Params, Tensor};
 use mp_routing::{
     CrossConnection, CrossConnectionConfig, CrossPrediction, CrossPredictionConfig, Form, Pass, RoutingShape,
-    SharedRouter, mix,
+    SharedRouter, Streams, mix,
 };
 
 use crate::{Block, EntryShape, Error, Execution, Parted, Shape, SharedBlock};
@@ -39,6 +39,19 @@ impl PathsConfig {
         PathsConfig { block: block.into(), paths, crossing: CrossingConfig::None, execution: Execution::Separate }
     }
 
+    /// Why the crossing's choices do not fit, if they do not.
+    fn misfit(&self) -> Option<&'static str> {
+        match &self.crossing {
+            CrossingConfig::Prediction(mixer, _) if mixer.is_hard() => {
+                Some("a cross-prediction mixes what every path predicts: use cross-connections, `_cc`")
+            }
+            CrossingConfig::Connection(mixer) if mixer.is_hard() && self.block.decides() => {
+                Some("its blocks decide by themselves which images they run for: use another network")
+            }
+            _ => None,
+        }
+    }
+
     /// Takes the block of path `j` at `path{j}`, counted from 1, and the crossing's parameters at `cross`. `input` is the
     /// shape of each path's features, `name` the crossing's name in the trace.
     ///
@@ -48,6 +61,9 @@ impl PathsConfig {
     /// Sizes out of range, a shape that the block does not take, a taken name, joint entries of blocks that have no
     /// convolution of their own there, or a cross-prediction before blocks without a single first layer.
     pub fn build(&self, input: Shape, params: &Params, name: &str) -> Result<Paths, Error> {
+        if let Some(problem) = self.misfit() {
+            return Err(Error::Hard { layer: name.to_owned(), problem });
+        }
         let shape = RoutingShape::square(self.paths as i64, input.channels());
         let cross = params / "cross";
         let crossing = match &self.crossing {
@@ -99,19 +115,49 @@ impl Paths {
     /// # Panics
     /// If there are not as many tensors as paths, or of another shape; if stacked entries get inputs that differ.
     pub fn forward(&self, xs: &[Tensor], pass: &mut Pass) -> Vec<Tensor> {
+        self.flow(&Streams::of(xs.iter().map(Tensor::shallow_clone).collect()), pass).xs
+    }
+
+    /// The same for paths of which each may have only some images of the batch. Each path's blocks run for those that it has.
+    ///
+    /// # Panics
+    /// As [`Paths::forward`].
+    pub fn flow(&self, streams: &Streams, pass: &mut Pass) -> Streams {
+        let xs = &streams.xs;
         assert_eq!(xs.len(), self.blocks.len(), "one tensor for each path");
         match &self.crossing {
-            Crossing::None => self.each(xs, pass),
-            Crossing::Connection(connection) => {
-                let ys = connection.forward(xs, pass);
-                self.each(&ys, pass)
-            }
+            Crossing::None => self.run(streams, pass),
+            Crossing::Connection(connection) => self.run(&connection.flow(streams, pass), pass),
             Crossing::Prediction(prediction) => {
                 let (read, around) = self.before(xs, pass);
                 let (predicted, decision) = prediction.forward(&read, pass);
-                self.after(&predicted, &mix_present(around, &decision.weights), pass)
+                Streams::of(self.after(&predicted, &mix_present(around, &decision.weights), pass))
             }
         }
+    }
+
+    /// What one path computes for an image, in multiply-adds, given the shape of its input; without the crossing.
+    pub fn cost_of_a_path(&self, input: Shape, params: &Params) -> u64 {
+        let _no_grad = tch::no_grad_guard();
+        let none = Tensor::zeros(input.batch(0), (params.kind(), params.device()));
+        params.meter().measure(|| self.blocks[0].forward(&none, &mut Pass::eval())).1
+    }
+
+    /// The blocks, for the images that each path has.
+    ///
+    /// A path with a single image, or none, has no statistics of a batch: its norms then use the running ones.
+    fn run(&self, streams: &Streams, pass: &mut Pass) -> Streams {
+        if !streams.is_partial() {
+            return Streams::of(self.each(&streams.xs, pass));
+        }
+        let mode = pass.mode;
+        let run = |path: usize, x: &Tensor| {
+            pass.mode = if x.size()[0] < 2 { Mode::Eval } else { mode };
+            self.blocks[path].forward(x, pass)
+        };
+        let ys = streams.map(run);
+        pass.mode = mode;
+        ys
     }
 
     fn each(&self, xs: &[Tensor], pass: &mut Pass) -> Vec<Tensor> {

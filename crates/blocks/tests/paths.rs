@@ -123,7 +123,7 @@ fn one_path_predicted_with_weight_one_is_the_plain_block() {
 fn identity_weights_are_independent_paths() {
     for (block, shape) in blocks() {
         let xs = [0.0, 1.0, 2.0].map(|phase| pattern(&shape.batch(3), phase));
-        let (_, routed) = build(&block, shape, 3, CrossingConfig::Connection(MixerConfig::Identity.into()));
+        let (_, routed) = build(&block, shape, 3, CrossingConfig::Connection(MixerConfig::IDENTITY.into()));
         let (_, unrouted) = build(&block, shape, 3, CrossingConfig::None);
         assert_same(&forward(&routed, &xs), &forward(&unrouted, &xs));
     }
@@ -134,7 +134,7 @@ fn uniform_weights_give_every_block_the_mean() {
     for (block, shape) in blocks() {
         let xs = [0.0, 1.0, 2.0].map(|phase| pattern(&shape.batch(3), phase));
         let mean = (&xs[0] + &xs[1] + &xs[2]) / 3.0;
-        let (_, routed) = build(&block, shape, 3, CrossingConfig::Connection(MixerConfig::Uniform.into()));
+        let (_, routed) = build(&block, shape, 3, CrossingConfig::Connection(MixerConfig::UNIFORM.into()));
         let (_, unrouted) = build(&block, shape, 3, CrossingConfig::None);
         let means = [0, 1, 2].map(|_| mean.shallow_clone());
         assert_same(&forward(&routed, &xs), &forward(&unrouted, &means));

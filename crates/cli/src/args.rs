@@ -80,7 +80,7 @@ Examples:
   mp-train train --resume --out runs/mine --from best
   mp-train train mine.toml --out runs/mine --auto-resume
 
-Recipes that come with the binary: quickstart, digits, cifar10-resnet20.
+Recipes that come with the binary: quickstart, digits, digits-aig, digits-skipnet, cifar10-resnet20.
 Ctrl-C saves the run and ends it, and so do SIGTERM, SIGHUP and SIGUSR1; --resume continues it as if it had never
 stopped. A run that is continued keeps its recipe, in which --data and --set may change the place of the data,
 train.epochs, and what changes no number, such as data.workers or train.checkpoint_every. Anything else would be
@@ -203,6 +203,10 @@ pub(crate) struct Eval {
     /// What decides which image takes whose routes with --routes shuffled
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     pub(crate) routes_seed: u64,
+    /// Let images skip so much that they cost this share of the multiply-adds on average: finds the threshold on held-out images,
+    /// and keeps it with the run
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub(crate) budget: Option<f64>,
     /// Also show the accuracy of each class
     #[arg(long)]
     pub(crate) classes: bool,
@@ -303,6 +307,9 @@ pub(crate) struct Predict {
     /// Its averaged weights, which a run trained with [train.ema] has
     #[arg(long, conflicts_with = "weights")]
     pub(crate) ema: bool,
+    /// Let images skip as much as `eval --budget` found for this share of the multiply-adds
+    #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with = "weights")]
+    pub(crate) budget: Option<f64>,
     /// How many classes to show of each image
     #[arg(long, default_value_t = 5, value_name = "K", value_parser = count(1, 1_000_000))]
     pub(crate) top: usize,
@@ -423,6 +430,9 @@ pub(crate) struct Bench {
     /// Also time products of large matrices: the machine's peak, next to GFLOP/s of the models
     #[arg(long)]
     pub(crate) peak: bool,
+    /// Let the images of models that skip layers skip so much that they cost this share of the multiply-adds on average
+    #[arg(long, value_name = "SHARE", value_parser = share, requires = "forward")]
+    pub(crate) budget: Option<f64>,
     /// Show the time of each kind of op in place of the comparison
     #[arg(long, conflicts_with = "peak")]
     pub(crate) profile: bool,
@@ -522,6 +532,11 @@ impl Bench {
 /// A whole number in a range: what is refused names both.
 fn count(least: u64, most: u64) -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(least..=most)
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "expected a number, such as 0.6".to_owned())?;
+    if number > 0.0 && number <= 1.0 { Ok(number) } else { Err("expected a number, above 0 and at most 1".to_owned()) }
 }
 
 fn spec(text: &str) -> Result<Spec, String> {

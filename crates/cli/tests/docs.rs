@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Commands that are only parsed: part of the line, in which `$` is its end, and the reason.
-const ONLY_PARSED: [(&str, &str); 8] = [
+const ONLY_PARSED: [(&str, &str); 9] = [
     ("data fetch", "downloads a data set"),
+    ("digits-skipnet", "learns by the labels for more epochs than a short run has"),
     ("models$", "counts every network of the zoo"),
     ("--match", "counts every family in many sizes"),
     ("--ema", "wants a run that keeps averages of its weights"),

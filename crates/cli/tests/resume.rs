@@ -68,6 +68,20 @@ fn dropout_draws_the_same_masks_after_a_stop() {
 }
 
 #[test]
+fn whatever_is_dropped_at_random_is_the_same_after_a_kill() {
+    let root = tempfile::tempdir().unwrap();
+    let sets = ["model.drop_path=0.3", "model.dropout=0.2", "model.drop_block=0.1", "data.size=16", "train.epochs=1"];
+    let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
+    let resnest = [&["--model", "resnest20_cifar_w4"], &sets[..]].concat();
+    let (whole, killed) = (root.path().join("whole"), root.path().join("killed"));
+    assert_done(&train(&whole, &resnest).output().unwrap());
+    let output = signal_after(train(&killed, &resnest).spawn().unwrap(), &killed, 20, SIGKILL);
+    assert_eq!(output.status.signal(), Some(SIGKILL));
+    assert_done(&train(&killed, &[&resnest[..], &["--resume"]].concat()).output().unwrap());
+    assert_same(&whole, &killed);
+}
+
+#[test]
 fn an_interrupted_run_is_saved_and_a_full_disk_does_not_harm_it() {
     let root = tempfile::tempdir().unwrap();
     let (whole, run) = (root.path().join("whole"), root.path().join("run"));

@@ -160,6 +160,13 @@ pub enum Error {
 }
 
 impl Error {
+    /// The error with its causes, as it is shown where no chain can be.
+    pub fn on_one_line(&self) -> String {
+        let causes = std::iter::successors(std::error::Error::source(self), |cause| cause.source());
+        let text = causes.fold(self.to_string(), |text, cause| format!("{text}: {cause}"));
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
     /// For `map_err`: `cannot ACTION PATH`, with the system's reason as the source.
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();

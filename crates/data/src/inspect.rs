@@ -1,7 +1,6 @@
 //! A look at a data set before training on it.
 
 use std::collections::BTreeMap;
-use std::error::Error as _;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -9,7 +8,7 @@ use rayon::prelude::*;
 
 use crate::error::Line;
 use crate::statistics::Histogram;
-use crate::{Dataset, Error, Format, Ignored, Image, Splits, Statistics};
+use crate::{Dataset, Format, Ignored, Image, Splits, Statistics};
 
 /// How many damaged images are named.
 const NAMED: usize = 10;
@@ -132,7 +131,7 @@ impl Findings {
             }
             Err(error) => {
                 self.damaged += 1;
-                self.first_damaged.push((index, on_one_line(&error)));
+                self.first_damaged.push((index, error.on_one_line()));
                 self.first_damaged.sort();
                 self.first_damaged.truncate(NAMED);
             }
@@ -187,17 +186,6 @@ fn class_counts(dataset: &dyn Dataset) -> Vec<usize> {
         }
     }
     counts
-}
-
-/// An error with its causes.
-fn on_one_line(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text = format!("{text}: {next}");
-        cause = next.source();
-    }
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 impl fmt::Display for Report {

@@ -6,18 +6,14 @@
 #include "dispatch.h"
 #include "mix_kernels.h"
 #include "parallel.h"
+#include "paths.h"
 
 #include <ATen/ATen.h>
-#include <torch/csrc/autograd/function.h>
-#include <torch/csrc/autograd/functions/utils.h>
-#include <torch/csrc/autograd/saved_variable.h>
-
-#include <vector>
 
 namespace {
 
-using torch::autograd::SavedVariable;
-using torch::autograd::variable_list;
+using mp::pointers;
+using mp::variable_list;
 
 mp::RowsShape shape_of(const variable_list& xs, const at::Tensor& weights, at::MemoryFormat format) {
   const int64_t channels = xs[0].size(1);
@@ -27,74 +23,27 @@ mp::RowsShape shape_of(const variable_list& xs, const at::Tensor& weights, at::M
   return {static_cast<int>(xs.size()), static_cast<int>(weights.size(2)), numbers / width, width};
 }
 
-template <typename Number>
-std::vector<Number*> pointers(const variable_list& tensors) {
-  std::vector<Number*> result;
-  for (const auto& tensor : tensors) {
-    result.push_back(mp::numbers<Number>(tensor));
-  }
-  return result;
+// Room for what one target gets: the channels of all sources.
+at::Tensor wide(const variable_list& xs, at::MemoryFormat format) {
+  auto size = xs[0].sizes().vec();
+  size[1] *= static_cast<int64_t>(xs.size());
+  return at::empty(size, xs[0].options().memory_format(format));
 }
 
-// The gradients by differentiable operations: what a gradient of gradients is taken of.
-variable_list composed_gradients(const variable_list& xs, const at::Tensor& weights, const variable_list& dzs) {
-  const int64_t channels = xs[0].size(1);
-  std::vector<int64_t> one_a_sample(static_cast<size_t>(xs[0].dim()), 1);
-  one_a_sample[0] = -1;
-  variable_list gradients;
-  std::vector<at::Tensor> rows;
-  for (size_t i = 0; i < xs.size(); ++i) {
-    const auto source = static_cast<int64_t>(i);
-    at::Tensor dx;
-    std::vector<at::Tensor> row;
-    for (size_t j = 0; j < dzs.size(); ++j) {
-      const auto dz = dzs[j].narrow(1, source * channels, channels);
-      const auto g = weights.select(1, source).select(1, static_cast<int64_t>(j));
-      const auto part = dz * g.to(dz.scalar_type()).reshape(one_a_sample);
-      dx = dx.defined() ? dx + part : part;
-      row.push_back((dz * xs[i]).flatten(1).sum(1, false, weights.scalar_type()));
-    }
-    gradients.push_back(dx);
-    rows.push_back(at::stack(row, 1));
-  }
-  gradients.push_back(at::stack(rows, 1));
-  return gradients;
-}
-
-struct GateInputsBackward : public torch::autograd::Node {
-  std::vector<SavedVariable> saved_xs;
-  SavedVariable saved_weights;
-  at::MemoryFormat format = at::MemoryFormat::Contiguous;
-
+struct GateInputsBackward : public mp::PathsNode {
   std::string name() const override { return "GateInputsBackward"; }
 
-  void release_variables() override {
-    for (auto& x : saved_xs) {
-      x.reset_data();
-    }
-    saved_weights.reset_data();
-  }
-
   variable_list apply(variable_list&& gradients) override {
-    variable_list xs;
-    for (auto& x : saved_xs) {
-      xs.push_back(x.unpack());
-    }
-    const auto weights = saved_weights.unpack();
-    auto wide = xs[0].sizes().vec();
-    wide[1] *= static_cast<int64_t>(xs.size());
-    for (auto& dz : gradients) {
-      // A target that the loss does not depend on has no gradient.
-      dz = dz.defined() ? dz.to(xs[0].scalar_type()).contiguous(format)
-                        : at::zeros(wide, xs[0].options().memory_format(format));
-    }
+    auto xs = unpacked();
+    const auto weights = xs.back();
+    xs.pop_back();
+    fill(gradients, wide(xs, format));
     if (at::GradMode::is_enabled()) {
-      return composed_gradients(xs, weights, gradients);
+      const int64_t channels = xs[0].size(1);
+      const auto part = [&](int64_t j, int64_t i) { return gradients[j].narrow(1, i * channels, channels); };
+      return mp::composed_gradients(xs, weights, part);
     }
-    variable_list dxs;
-    for (const auto& x : xs) {
-      dxs.push_back(at::empty_like(x, format));
-    }
+    auto dxs = empty_like_sources(xs);
     const auto dweights = at::empty_like(weights);
     if (weights.size(0) > 0) {
       const auto shape = shape_of(xs, weights, format);
@@ -113,33 +62,17 @@ struct GateInputsBackward : public torch::autograd::Node {
   }
 };
 
-variable_list gate_inputs(variable_list xs, at::Tensor weights) {
-  const auto kind = xs[0].scalar_type();
+variable_list gate_inputs(const variable_list& xs, const at::Tensor& weights) {
   const auto format = xs[0].suggest_memory_format();
-  for (auto& x : xs) {
-    TORCH_CHECK(x.sizes() == xs[0].sizes() && x.scalar_type() == kind && x.device().is_cpu() && x.dim() >= 2,
-                "sources [B, C, ...] of one shape and type on the CPU expected");
-    x = x.contiguous(format);
-  }
-  weights = weights.to(mp::accumulator(kind)).contiguous();
-  TORCH_CHECK(weights.dim() == 3 && weights.size(0) == xs[0].size(0) &&
-                  weights.size(1) == static_cast<int64_t>(xs.size()),
-              "weights [B, S, T] of the sources expected, not ", weights.sizes());
-
-  variable_list inputs = xs;
-  inputs.push_back(weights);
-  const bool differentiable = torch::autograd::compute_requires_grad(inputs);
-  auto wide = xs[0].sizes().vec();
-  wide[1] *= static_cast<int64_t>(xs.size());
   variable_list zs;
   {
     at::AutoDispatchBelowADInplaceOrView below;
     for (int64_t j = 0; j < weights.size(2); ++j) {
-      zs.push_back(at::empty(wide, xs[0].options().memory_format(format)));
+      zs.push_back(wide(xs, format));
     }
     if (weights.size(0) > 0) {
       const auto shape = shape_of(xs, weights, format);
-      mp::dispatch(kind, [&]<typename Number, typename Real>() {
+      mp::dispatch(xs[0].scalar_type(), [&]<typename Number, typename Real>() {
         const auto x = pointers<const Number>(xs);
         const auto z = pointers<Number>(zs);
         const int64_t pairs = shape.sources * shape.targets;
@@ -149,18 +82,9 @@ variable_list gate_inputs(variable_list xs, at::Tensor weights) {
       });
     }
   }
-  if (differentiable) {
-    auto node = c10::make_intrusive<GateInputsBackward>();
-    node->set_next_edges(torch::autograd::collect_next_edges(inputs));
-    for (const auto& x : xs) {
-      node->saved_xs.emplace_back(x, false);
-    }
-    node->saved_weights = SavedVariable(weights, false);
-    node->format = format;
-    for (auto& z : zs) {
-      torch::autograd::set_history(z, node);
-    }
-  }
+  auto inputs = xs;
+  inputs.push_back(weights);
+  mp::record<GateInputsBackward>(inputs, zs, format, [](GateInputsBackward&) {});
   return zs;
 }
 
@@ -172,17 +96,8 @@ extern "C" {
 // on this thread.
 const char* mp_gate_inputs(at::Tensor* const* xs, int sources, const at::Tensor* weights, int targets, at::Tensor** zs) {
   return mp::guarded("mp::gate_inputs", [&] {
-    TORCH_CHECK(sources >= 1 && sources <= mp::kMaxPaths && targets >= 1 && targets <= mp::kMaxPaths,
-                "1 to ", mp::kMaxPaths, " paths expected, not ", sources, " to ", targets);
-    variable_list inputs;
-    for (int i = 0; i < sources; ++i) {
-      inputs.push_back(*xs[i]);
-    }
-    TORCH_CHECK(weights->dim() == 3 && weights->size(2) == targets, "weights of ", targets, " targets expected");
-    auto outputs = gate_inputs(std::move(inputs), *weights);
-    for (int j = 0; j < targets; ++j) {
-      zs[j] = new at::Tensor(std::move(outputs[j]));
-    }
+    const auto inputs = mp::in_one_layout(mp::borrowed(xs, static_cast<size_t>(sources)));
+    mp::hand_over(gate_inputs(inputs, mp::checked_weights(*weights, inputs, targets)), zs);
   });
 }
 }

@@ -8,12 +8,10 @@
 #include "dispatch.h"
 #include "gate_kernels.h"
 #include "parallel.h"
+#include "paths.h"
 
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/autograd.h>
-#include <torch/csrc/autograd/function.h>
-#include <torch/csrc/autograd/functions/utils.h>
-#include <torch/csrc/autograd/saved_variable.h>
 
 #include <vector>
 
@@ -21,8 +19,8 @@ namespace {
 
 using mp::MapShape;
 using mp::Normalisation;
-using torch::autograd::SavedVariable;
-using torch::autograd::variable_list;
+using mp::pointers;
+using mp::variable_list;
 
 // weight1, bias1, weight2, bias2.
 constexpr size_t kLayers = 4;
@@ -64,15 +62,6 @@ struct Call {
             static_cast<Real>(settings.temperature), settings.normalisation};
   }
 };
-
-template <typename Number>
-std::vector<Number*> pointers(const variable_list& tensors) {
-  std::vector<Number*> result;
-  for (const auto& tensor : tensors) {
-    result.push_back(mp::numbers<Number>(tensor));
-  }
-  return result;
-}
 
 // What the gates found: pooled features [B, S, C], hidden features [B, S, hidden], logits over the temperature and weights
 // [B, S, T].
@@ -168,9 +157,8 @@ variable_list composed(const Call& call) {
   for (int64_t j = 0; call.settings.mixes && j < call.targets(); ++j) {
     at::Tensor y;
     for (int64_t i = 0; i < call.sources(); ++i) {
-      std::vector<int64_t> one_a_sample(static_cast<size_t>(call.xs[i].dim()), 1);
-      one_a_sample[0] = -1;
-      const auto part = call.xs[i].to(real) * weights.select(1, i).select(1, j).reshape(one_a_sample);
+      const auto wide = call.xs[i].to(real);
+      const auto part = wide * mp::factor(weights, i, j, wide);
       y = y.defined() ? y + part : part;
     }
     outputs.push_back(y.to(call.kind()));
@@ -180,25 +168,16 @@ variable_list composed(const Call& call) {
   return outputs;
 }
 
-struct RouteBackward : public torch::autograd::Node {
-  std::vector<SavedVariable> saved_inputs;
+struct RouteBackward : public mp::PathsNode {
   Found found;
   Settings settings{};
-  at::MemoryFormat format = at::MemoryFormat::Contiguous;
 
   std::string name() const override { return "RouteBackward"; }
 
-  void release_variables() override {
-    for (auto& input : saved_inputs) {
-      input.reset_data();
-    }
-  }
-
   variable_list apply(variable_list&& gradients) override {
-    Call call{{}, {}, settings, format};
-    for (size_t at = 0; at < saved_inputs.size(); ++at) {
-      (at + kLayers < saved_inputs.size() ? call.xs : call.layers).push_back(saved_inputs[at].unpack());
-    }
+    const auto inputs = unpacked();
+    const auto layers = inputs.end() - kLayers;
+    const Call call{{inputs.begin(), layers}, {layers, inputs.end()}, settings, format};
     if (at::GradMode::is_enabled()) {
       return composed_gradients(call, gradients);
     }
@@ -206,14 +185,8 @@ struct RouteBackward : public torch::autograd::Node {
     gradients.pop_back();
     const auto weights = gradients.back().defined() ? gradients.back().to(call.real()).contiguous() : at::Tensor();
     gradients.pop_back();
-    variable_list dxs;
-    for (auto& dy : gradients) {
-      // A target that the loss does not depend on has no gradient.
-      dy = dy.defined() ? dy.to(call.kind()).contiguous(format) : at::zeros_like(call.xs[0], format);
-    }
-    for (size_t i = 0; settings.mixes && i < call.xs.size(); ++i) {
-      dxs.push_back(at::empty_like(call.xs[i], format));
-    }
+    fill(gradients, call.xs[0]);
+    auto dxs = settings.mixes ? empty_like_sources(call.xs) : variable_list();
     const Passed passed{at::empty_like(found.weights), at::empty_like(found.hidden), at::empty_like(found.pooled)};
     mp::dispatch(call.kind(), [&]<typename Number, typename Real>() {
       backward<Number, Real>(call, found, gradients, weights, logits, passed, dxs);
@@ -263,14 +236,9 @@ struct RouteBackward : public torch::autograd::Node {
 };
 
 // Targets (none where the call does not mix), weights, logits and the pooled features, which have no history.
-variable_list route(variable_list xs, variable_list layers, const Settings& settings) {
+variable_list route(const variable_list& xs, const variable_list& layers, const Settings& settings) {
   const auto format = xs[0].suggest_memory_format();
-  Call call{{}, {}, settings, format};
-  for (auto& x : xs) {
-    TORCH_CHECK(x.sizes() == xs[0].sizes() && x.scalar_type() == xs[0].scalar_type() && x.device().is_cpu(),
-                "sources of one shape and type on the CPU expected");
-    call.xs.push_back(x.contiguous(format));
-  }
+  Call call{mp::in_one_layout(xs), {}, settings, format};
   const int64_t sources = call.sources(), channels = xs[0].size(1), hidden = layers[0].size(1),
                 targets = layers[2].size(1);
   const std::vector<int64_t> sizes[kLayers] = {
@@ -284,7 +252,6 @@ variable_list route(variable_list xs, variable_list layers, const Settings& sett
 
   variable_list inputs = call.xs;
   inputs.insert(inputs.end(), call.layers.begin(), call.layers.end());
-  const bool differentiable = torch::autograd::compute_requires_grad(inputs);
   variable_list outputs;
   Found found;
   {
@@ -299,20 +266,11 @@ variable_list route(variable_list xs, variable_list layers, const Settings& sett
     outputs.push_back(found.weights);
     outputs.push_back(found.logits);
   }
-  if (differentiable) {
-    auto node = c10::make_intrusive<RouteBackward>();
-    node->set_next_edges(torch::autograd::collect_next_edges(inputs));
-    for (const auto& input : inputs) {
-      node->saved_inputs.emplace_back(input, false);
-    }
+  mp::record<RouteBackward>(inputs, outputs, format, [&](RouteBackward& node) {
     // Outputs of the node themselves: the node holds them without their history.
-    node->found = {found.pooled, found.hidden, found.logits.detach(), found.weights.detach()};
-    node->settings = settings;
-    node->format = format;
-    for (auto& output : outputs) {
-      torch::autograd::set_history(output, node);
-    }
-  }
+    node.found = {found.pooled, found.hidden, found.logits.detach(), found.weights.detach()};
+    node.settings = settings;
+  });
   outputs.push_back(found.pooled);
   return outputs;
 }
@@ -326,20 +284,12 @@ extern "C" {
 const char* mp_route(at::Tensor* const* xs, int sources, at::Tensor* const* layers, double temperature, int normalisation,
                      bool mixes, at::Tensor** outputs) {
   return mp::guarded("mp::route", [&] {
-    variable_list inputs, gates;
-    for (int i = 0; i < sources; ++i) {
-      inputs.push_back(*xs[i]);
-    }
-    for (size_t at = 0; at < kLayers; ++at) {
-      gates.push_back(*layers[at]);
-    }
-    TORCH_CHECK(gates[0].dim() == 3 && gates[2].dim() == 3 && gates[2].size(1) >= 1 && gates[2].size(1) <= mp::kMaxPaths,
-                "gates of 1 to ", mp::kMaxPaths, " targets expected");
-    auto found = route(std::move(inputs), std::move(gates),
-                       {temperature, static_cast<Normalisation>(normalisation), mixes});
-    for (size_t at = 0; at < found.size(); ++at) {
-      outputs[at] = new at::Tensor(std::move(found[at]));
-    }
+    const auto gates = mp::borrowed(layers, kLayers);
+    TORCH_CHECK(gates[0].dim() == 3 && gates[2].dim() == 3, "gates of three axes expected");
+    mp::check_count("targets", gates[2].size(1));
+    mp::hand_over(route(mp::borrowed(xs, static_cast<size_t>(sources)), gates,
+                        {temperature, static_cast<Normalisation>(normalisation), mixes}),
+                  outputs);
   });
 }
 }

@@ -3,8 +3,8 @@
 //! The principal items are [`Autocast`], bfloat16 on the CPU for as long as the guard lives, [`mix`] and [`route`], the
 //! mixing of parallel paths and the gates that decide it in one pass over memory, [`gate_inputs`] for wide
 //! convolutions, [`conv`], a convolution with a faster gradient of its weights, [`batch_norm`], which includes the
-//! addition and the ReLU that follow it, [`conv_norm`], which for inference folds it into the convolution, and
-//! [`ParameterList`], the steps of optimisers over all parameters at once.
+//! addition and the ReLU that follow it, [`conv_norm`], which for inference folds it into the convolution, [`max_pool`],
+//! and [`ParameterList`], the steps of optimisers over all parameters at once.
 //! [`Profiler`] shows where the time goes, and [`ShortWaits`] suits a machine that others use too.
 #![allow(unsafe_code, reason = "this crate is the border to C++; every block says why it is sound")]
 
@@ -17,6 +17,7 @@ mod memory;
 mod mix;
 mod norm;
 mod optim;
+mod pool;
 mod profile;
 mod route;
 mod waits;
@@ -30,6 +31,7 @@ pub use memory::keep_freed_memory;
 pub use mix::{MAX_PATHS, can_mix, mix};
 pub use norm::{NormState, batch_norm, can_norm};
 pub use optim::{AdamWRule, ParameterList, SgdRule};
+pub use pool::{PoolWindows, can_max_pool, max_pool};
 pub use profile::{OpTime, Profiler};
 pub use route::{GateLayers, GateNormalisation, Gated, can_route, gate, route};
 pub use waits::ShortWaits;

@@ -86,8 +86,9 @@ struct Shape {
 
 const PLAIN: Shape = Shape { inputs: 16, outputs: 16, kernel: [3, 3], stride: 1, groups: 1 };
 
-/// The convolutions of the zoo's blocks, in small: 3x3, of an image, with a step, 1x1, in groups, depthwise, and 1x7.
-const SHAPES: [Shape; 7] = [
+/// The convolutions of the zoo's blocks, in small: 3x3, of an image, with a step, 1x1, in groups, depthwise, 1x7, and to
+/// three, five and seven vectors of channels.
+const SHAPES: [Shape; 10] = [
     PLAIN,
     Shape { inputs: 3, ..PLAIN },
     Shape { outputs: 32, stride: 2, ..PLAIN },
@@ -95,6 +96,9 @@ const SHAPES: [Shape; 7] = [
     Shape { outputs: 32, groups: 4, ..PLAIN },
     Shape { groups: 16, stride: 2, ..PLAIN },
     Shape { outputs: 24, kernel: [1, 7], ..PLAIN },
+    Shape { outputs: 48, ..PLAIN },
+    Shape { inputs: 3, outputs: 80, kernel: [7, 7], stride: 2, ..PLAIN },
+    Shape { inputs: 20, outputs: 100, ..PLAIN },
 ];
 
 fn cases() -> impl Iterator<Item = Case> {

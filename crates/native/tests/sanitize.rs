@@ -11,14 +11,18 @@ use tempfile::TempDir;
 const SOURCES: &[&str] = &[
     "tests/sanitize/main.cpp",
     "tests/sanitize/conv.cpp",
+    "tests/sanitize/direct_conv.cpp",
     "tests/sanitize/gate.cpp",
     "tests/sanitize/mix.cpp",
     "tests/sanitize/norm.cpp",
+    "tests/sanitize/pool.cpp",
     "tests/sanitize/step.cpp",
     "cpp/conv_kernels.cpp",
+    "cpp/direct_conv.cpp",
     "cpp/gate_kernels.cpp",
     "cpp/mix_kernels.cpp",
     "cpp/norm_kernels.cpp",
+    "cpp/pool_kernels.cpp",
     "cpp/step_kernels.cpp",
 ];
 

@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use crate::{Error, MixerConfig, Pass, Router, RoutingShape, SharedRouter, mix};
+use crate::{Error, MixerConfig, Pass, Router, RoutingShape, SharedRouter, Streams, mix};
 use mp_nn::{Meter, Params, numbers_of_one};
 
 /// A cross-connection of a layer; the default is gated.
@@ -28,6 +28,7 @@ impl CrossConnectionConfig {
         Ok(CrossConnection {
             mixer: self.mixer.build(params, shape)?,
             targets: shape.targets,
+            hard: self.mixer.is_hard(),
             name: name.to_owned(),
             meter: params.meter().clone(),
         })
@@ -39,6 +40,7 @@ impl CrossConnectionConfig {
 pub struct CrossConnection {
     mixer: Box<dyn Router>,
     targets: i64,
+    hard: bool,
     name: String,
     meter: Meter,
 }
@@ -59,5 +61,24 @@ impl CrossConnection {
         }
         pass.trace.push(&self.name, decision);
         ys
+    }
+
+    /// The same for paths of which each may have only some images. After a router that sends each image to one target, each
+    /// target has those that were sent to it.
+    ///
+    /// # Panics
+    /// As [`CrossConnection::forward`].
+    pub fn flow(&self, streams: &Streams, pass: &mut Pass) -> Streams {
+        if !self.hard {
+            let all: Vec<Tensor> = (0..streams.xs.len()).map(|path| streams.full(path)).collect();
+            return Streams::of(self.forward(&all, pass));
+        }
+        let size = (streams.batch(), streams.xs.len() as i64, self.targets);
+        let decision = pass.forced(&self.name, size).or_else(|| self.mixer.choose(streams, pass));
+        let mut decision = decision.unwrap_or_else(|| panic!("`{}` is hard and chooses nothing", self.name));
+        let routed = streams.routed(&decision, pass.back_end);
+        decision.executed = routed.xs.iter().map(|x| x.size()[0]).collect();
+        pass.trace.push(&self.name, decision);
+        routed
     }
 }

@@ -28,12 +28,23 @@ pub struct Decision {
     pub items_per_image: i64,
     /// Multiply-adds of running each target for one item, `[T]`; empty where a choice saves nothing.
     pub cost: Vec<u64>,
+    /// For how many items each target was run, chosen or not, `[T]`; empty where `cost` is.
+    pub executed: Vec<i64>,
 }
 
 impl Decision {
     /// A soft decision for whole images: every target runs, with the given weights `[B, S, T]`.
     pub fn soft(weights: Tensor, logits: Option<Tensor>, normalisation: Normalisation) -> Self {
-        Decision { weights, logits, normalisation, chosen: None, log_prob: None, items_per_image: 1, cost: Vec::new() }
+        Decision {
+            weights,
+            logits,
+            normalisation,
+            chosen: None,
+            log_prob: None,
+            items_per_image: 1,
+            cost: Vec::new(),
+            executed: Vec::new(),
+        }
     }
 
     /// The same tensors, with the gradient's history.
@@ -47,7 +58,14 @@ impl Decision {
             log_prob: clone(&self.log_prob),
             items_per_image: self.items_per_image,
             cost: self.cost.clone(),
+            executed: self.executed.clone(),
         }
+    }
+
+    /// Whether it is about a layer that may be skipped: one source, and a first target, the way around, that costs nothing.
+    pub fn is_skip(&self) -> bool {
+        let (_, sources, targets) = self.size();
+        (sources, targets) == (1, 2) && self.cost.len() == 2 && self.cost[0] == 0
     }
 
     /// Items, sources `S` and targets `T`.

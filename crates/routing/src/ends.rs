@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use crate::normalisation::at_least_float;
-use crate::{CrossConnection, CrossConnectionConfig, Error, Pass, RoutingShape, SharedRouter};
+use crate::{CrossConnection, CrossConnectionConfig, Error, Pass, RoutingShape, SharedRouter, Streams};
 use mp_nn::Params;
 
 /// How one tensor becomes the inputs of T paths.
@@ -49,11 +49,13 @@ pub struct OneToMany {
 }
 
 impl OneToMany {
-    /// `[B, C, H, W]` or `[B, C]` to T tensors of the same shape; a gated split appends its decision to the trace.
-    pub fn forward(&self, x: &Tensor, pass: &mut Pass) -> Vec<Tensor> {
+    /// `[B, C, H, W]` or `[B, C]` to T tensors of the same shape, or, after a gate that sends each image to one path, of the
+    /// images that each path has; a gated split appends its decision to the trace.
+    pub fn forward(&self, x: &Tensor, pass: &mut Pass) -> Streams {
+        let source = || x.shallow_clone();
         match &self.connection {
-            Some(connection) => connection.forward(&[x.shallow_clone()], pass),
-            None => (0..self.targets).map(|_| x.shallow_clone()).collect(),
+            Some(connection) => connection.flow(&Streams::of(vec![source()]), pass),
+            None => Streams::of((0..self.targets).map(|_| source()).collect()),
         }
     }
 }
@@ -80,6 +82,21 @@ impl Merge {
         match self {
             Merge::Logits => stacked.mean_dim([0_i64].as_slice(), false, None),
             Merge::Probabilities => stacked.log_softmax(2, None).logsumexp([0_i64], false) - (paths.len() as f64).ln(),
+        }
+    }
+
+    /// The same over the paths that have an image, bool `[B, P]`; there is at least one.
+    pub(crate) fn merge_some(self, paths: &[Tensor], held: &Tensor) -> Tensor {
+        let paths: Vec<Tensor> = paths.iter().map(at_least_float).collect();
+        let stacked = Tensor::stack(&paths, 1);
+        let held = held.unsqueeze(2);
+        let count = held.sum_dim_intlist([1_i64].as_slice(), false, stacked.kind());
+        match self {
+            Merge::Logits => (stacked * &held).sum_dim_intlist([1_i64].as_slice(), false, None) / count,
+            Merge::Probabilities => {
+                let logarithms = stacked.log_softmax(2, None).masked_fill(&held.logical_not(), f64::NEG_INFINITY);
+                logarithms.logsumexp([1_i64], false) - count.log()
+            }
         }
     }
 }
@@ -129,9 +146,9 @@ mod tests {
             let store = Store::new(Device::Cpu, 0);
             let mut pass = Pass::eval();
             let ys = split.build(&mixer.into(), &store.root(), "split", 3, 4).unwrap().forward(&x, &mut pass);
-            (ys, pass.trace)
+            (ys.xs, pass.trace)
         };
-        for (way, mixer) in [(Split::Plain, MixerConfig::default()), (Split::Gated, MixerConfig::Identity)] {
+        for (way, mixer) in [(Split::Plain, MixerConfig::default()), (Split::Gated, MixerConfig::IDENTITY)] {
             let (ys, trace) = split(way, mixer);
             assert!(trace.is_empty() && ys.len() == 3 && ys.iter().all(|y| y.equal(&x)));
         }

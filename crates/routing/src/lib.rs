@@ -27,6 +27,7 @@
 mod cross_connection;
 mod cross_prediction;
 mod decision;
+mod dispatch;
 mod ends;
 mod error;
 pub mod figure;
@@ -37,21 +38,28 @@ mod normalisation;
 mod pass;
 mod router;
 mod shape;
+mod skip;
 pub mod statistics;
+mod streams;
 mod trace;
 
 pub use cross_connection::{CrossConnection, CrossConnectionConfig};
 pub use cross_prediction::{ConvShape, CrossPrediction, CrossPredictionConfig, DenseShape, Form};
 pub use decision::Decision;
+pub use dispatch::{BackEnd, Plan};
 pub use ends::{Merge, OneToMany, Split};
 pub use error::Error;
 pub use figure::Figure;
 pub use losses::{Information, RoutingLossConfig, TargetRate};
 pub use mix::mix;
-pub use mixers::{Gate, GateConfig, GateInput, GateReads, LearnedConfig, MixerConfig};
+pub use mixers::{
+    Gate, GateConfig, GateInput, GateReads, IdentityConfig, LearnedConfig, MixerConfig, Top1Config, UniformConfig,
+};
 pub use normalisation::Normalisation;
 pub use pass::Pass;
 pub use router::{Router, RouterConfig, SharedRouter};
 pub use shape::{MAX_PATHS, RoutingShape};
+pub use skip::{SkipRule, straight_through};
 pub use statistics::{LayerStatistics, RouteAccumulator};
+pub use streams::Streams;
 pub use trace::{Trace, TracedLayer};

@@ -44,6 +44,9 @@ pub fn load(trace: &Trace, sigma: f64) -> Result<Tensor, Error> {
 /// `E · sum_e f_e P_e`: `f_e` is the share of samples whose largest weight is `e` (no gradient), `P_e` the mean of its
 /// weights, with sigmoid weights divided by their sum. 1 where all routes are used alike, `E` where all samples take one.
 ///
+/// Where targets were chosen, `f_e` is the share of samples that chose `e`, `P_e` the mean of its probabilities over the samples
+/// that the source had.
+///
 /// GShard, arXiv 2006.16668, section 2.2; Switch Transformer, arXiv 2101.03961, equation 4; the division, DeepSeek-V3,
 /// arXiv 2412.19437, section 2.1.2.
 ///
@@ -51,6 +54,9 @@ pub fn load(trace: &Trace, sigma: f64) -> Result<Tensor, Error> {
 /// [`Error::EmptyTrace`].
 pub fn balance(trace: &Trace) -> Result<Tensor, Error> {
     over_layers(trace, "balance loss", |layer| {
+        if let (Some(chosen), Some(scores)) = (&layer.decision.chosen, &layer.decision.logits) {
+            return Ok(balance_of_chosen(chosen, &layer.decision.normalisation.apply(scores)));
+        }
         let mut shares = weights(layer);
         if layer.decision.normalisation == Normalisation::Sigmoid {
             shares = &shares / shares.sum_dim_intlist([2_i64].as_slice(), true, None);
@@ -61,6 +67,18 @@ pub fn balance(trace: &Trace) -> Result<Tensor, Error> {
         let mean = shares.mean_dim([0_i64].as_slice(), false, None);
         Ok((used * mean).sum_dim_intlist([1_i64].as_slice(), false, None) * choices as f64)
     })
+}
+
+/// The balance of choices `[B, S, T]` with probabilities `[B, S, T]`, over the sources that had samples; 1 for one that had none.
+fn balance_of_chosen(chosen: &Tensor, probabilities: &Tensor) -> Tensor {
+    let over_samples = [0_i64];
+    let had = chosen.any_dim(2, true).to_kind(probabilities.kind());
+    let count = had.sum_dim_intlist(over_samples.as_slice(), false, None).clamp_min(1.0);
+    let used = chosen.sum_dim_intlist(over_samples.as_slice(), false, probabilities.kind()) / &count;
+    let mean = (probabilities * &had).sum_dim_intlist(over_samples.as_slice(), false, None) / &count;
+    let balance = (used * mean).sum_dim_intlist([1_i64].as_slice(), false, None) * chosen.size()[2] as f64;
+    let had_any = had.any_dim(0, false).squeeze_dim(1);
+    balance.where_scalarother(&had_any, 1.0)
 }
 
 /// `mean over b of (log sum_e exp a_e)²`, which keeps logits small. ST-MoE, arXiv 2202.08906, equation 5.
@@ -85,9 +103,12 @@ pub fn entropy(trace: &Trace) -> Result<Tensor, Error> {
     })
 }
 
-/// `mean over pairs (i, j) of (mean over b of g_ij - rate)²`: holds every connection to a share of the samples.
+/// `mean over pairs (i, j) of (mean over b of g_ij - rate)²`: holds every connection to a share of the samples. Of a layer
+/// that may be skipped, only the connection that runs it is held.
 ///
-/// Veit and Belongie, "Convolutional Networks with Adaptive Inference Graphs" (arXiv 1711.11503).
+/// Veit and Belongie, "Convolutional Networks with Adaptive Inference Graphs" (arXiv 1711.11503). The mean over the layers is
+/// that of the authors' code, with a weight of 2; the paper has the sum, with a weight of 1: a weight of as many as there are
+/// layers here.
 ///
 /// # Errors
 /// [`Error::EmptyTrace`], or a rate outside 0 to 1.
@@ -97,6 +118,7 @@ pub fn target_rate(trace: &Trace, rate: f64) -> Result<Tensor, Error> {
     }
     over_layers(trace, "target-rate loss", |layer| {
         let rates = weights(layer).mean_dim([0_i64].as_slice(), false, None);
+        let rates = if layer.decision.is_skip() { rates.narrow(1, 1, 1) } else { rates };
         Ok((rates - rate).square().mean_dim([1_i64].as_slice(), false, None))
     })
 }

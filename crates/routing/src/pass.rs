@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use mp_nn::{Mode, Tensor};
 
 use crate::trace::TracedLayer;
-use crate::{Decision, Error, Trace};
+use crate::{BackEnd, Decision, Error, Trace};
 
 /// One forward pass: how the network is used, and what it has decided so far.
 ///
@@ -30,6 +30,14 @@ use crate::{Decision, Error, Trace};
 pub struct Pass {
     /// Whether the network trains or is evaluated.
     pub mode: Mode,
+    /// Whether choices are drawn by their probabilities in evaluation too.
+    pub sampled: bool,
+    /// The probability above which evaluation runs a layer that may be skipped.
+    pub threshold: f64,
+    /// How far training is, from 0 to 1: what is annealed depends on it.
+    pub progress: f64,
+    /// What is computed of what was chosen.
+    pub back_end: BackEnd,
     /// What was decided so far.
     pub trace: Trace,
     /// The features that were asked for, in the order in which they came.
@@ -40,9 +48,23 @@ pub struct Pass {
 }
 
 impl Pass {
+    /// The threshold of a layer that runs where it is more probable than not.
+    pub const EVEN: f64 = 0.5;
+
     /// A pass in which every layer decides for itself.
     pub fn new(mode: Mode) -> Self {
-        Pass { mode, trace: Trace::new(), taps: Vec::new(), wanted: Vec::new(), forced: None, misfit: None }
+        Pass {
+            mode,
+            sampled: false,
+            threshold: Pass::EVEN,
+            progress: 1.0,
+            back_end: BackEnd::default(),
+            trace: Trace::new(),
+            taps: Vec::new(),
+            wanted: Vec::new(),
+            forced: None,
+            misfit: None,
+        }
     }
 
     /// A pass in training.
@@ -53,6 +75,27 @@ impl Pass {
     /// A pass in evaluation.
     pub fn eval() -> Self {
         Pass::new(Mode::Eval)
+    }
+
+    /// The same, drawing choices by their probabilities, in evaluation too.
+    #[must_use]
+    pub fn sampling(mut self) -> Self {
+        self.sampled = true;
+        self
+    }
+
+    /// The same, running layers that may be skipped where their probability is above this.
+    #[must_use]
+    pub fn above(mut self, threshold: f64) -> Self {
+        self.threshold = threshold;
+        self
+    }
+
+    /// The same, computing what was chosen in this way.
+    #[must_use]
+    pub fn computed_by(mut self, back_end: BackEnd) -> Self {
+        self.back_end = back_end;
+        self
     }
 
     /// The same, keeping the features of the places that have these names.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use mp_nn::Params;
 use tch::Tensor;
 
-use crate::{Decision, Error, Pass, RoutingShape, mix};
+use crate::{Decision, Error, Pass, RoutingShape, Streams, mix};
 
 /// Decides for S sources how much of each goes to each of T targets.
 pub trait Router: Debug + Send {
@@ -33,6 +33,13 @@ pub trait Router: Debug + Send {
         weights.shallow_clone()
     }
 
+    /// The decision for paths of which each may have only some images, by a router that sends each image to one target; none
+    /// for one whose targets are mixes.
+    fn choose(&self, streams: &Streams, pass: &mut Pass) -> Option<Decision> {
+        let _ = (streams, pass);
+        None
+    }
+
     /// Whether every target is its own source, so that there is nothing to compute.
     fn is_identity(&self) -> bool {
         false
@@ -53,6 +60,11 @@ pub trait RouterConfig: Debug + Send + Sync {
     fn near_identity(&self, shape: RoutingShape) -> Vec<(String, Vec<f64>)> {
         let _ = shape;
         Vec::new()
+    }
+
+    /// Whether the router sends each image to one target: see [`Router::choose`].
+    fn is_hard(&self) -> bool {
+        false
     }
 
     /// Whether the router would be [`Router::is_identity`].

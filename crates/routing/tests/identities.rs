@@ -70,7 +70,7 @@ fn uniform_weights_give_the_mean() {
     let xs = maps(3, 2, 2);
     let shape = RoutingShape { sources: 3, targets: 2, channels: 2 };
     let cross =
-        CrossConnectionConfig { mixer: MixerConfig::Uniform.into() }.build(&store(0).root(), "cross", shape).unwrap();
+        CrossConnectionConfig { mixer: MixerConfig::UNIFORM.into() }.build(&store(0).root(), "cross", shape).unwrap();
     let mean = Tensor::stack(&xs, 0).mean_dim([0_i64].as_slice(), false, None);
     for y in cross.forward(&xs, &mut Pass::train()) {
         assert!(close(&y, &mean));
@@ -83,7 +83,7 @@ fn identity_weights_give_independent_paths() {
     let shape = RoutingShape::square(3, 2);
     let mut pass = Pass::train();
     let cross =
-        CrossConnectionConfig { mixer: MixerConfig::Identity.into() }.build(&store(0).root(), "cross", shape).unwrap();
+        CrossConnectionConfig { mixer: MixerConfig::IDENTITY.into() }.build(&store(0).root(), "cross", shape).unwrap();
     let ys = cross.forward(&xs, &mut pass);
     assert!(ys.iter().zip(&xs).all(|(y, x)| y.equal(x)));
     // The shortcut past the arithmetic is what the arithmetic would have given.
@@ -91,7 +91,7 @@ fn identity_weights_give_independent_paths() {
 
     for form in [Form::Direct, Form::Gated] {
         let store = store(0);
-        let config = CrossPredictionConfig { mixer: MixerConfig::Identity.into(), form };
+        let config = CrossPredictionConfig { mixer: MixerConfig::IDENTITY.into(), form };
         let cross = config.build(&store.root(), "cross", shape, conv(4, 1, false)).unwrap();
         let (ys, _) = cross.forward(&xs, &mut pass);
         for (j, y) in ys.iter().enumerate() {

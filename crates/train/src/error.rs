@@ -167,6 +167,21 @@ pub enum Error {
         /// The checkpoint.
         path: PathBuf,
     },
+    /// A budget was asked for that was never met by these weights.
+    #[error(
+        "{}: no threshold for a budget of {budget} is kept with this checkpoint: `mp-train eval {} --checkpoint \
+         {checkpoint}{averages} --budget {budget}` finds and keeps it", path.display(), path.display()
+    )]
+    NoBudget {
+        /// The run folder.
+        path: PathBuf,
+        /// Which checkpoint.
+        checkpoint: String,
+        /// ` --ema` where it is about its averages.
+        averages: &'static str,
+        /// The budget.
+        budget: f64,
+    },
     /// Something to classify cannot be read, or is not of a form that the network takes.
     #[error("{}: {message}", Line(path))]
     Input {

@@ -34,6 +34,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`machine`] | threads, processors, neighbours |
+//! | [`metric`] | the figures by which a network is judged |
 //! | [`optim`], [`schedule`] | how gradients move parameters, and how fast |
 //! | [`weights`] | weights of files, and how a network starts from them |
 //! | [`recipe`] | everything that decides what a run computes |
@@ -58,6 +59,7 @@ pub mod folder;
 pub mod images;
 pub mod learn;
 pub mod machine;
+pub mod metric;
 pub mod optim;
 pub mod recipe;
 pub mod run;

@@ -4,12 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the ground up.
-const ROOMS: [&str; 18] = [
+const ROOMS: [&str; 19] = [
     "split",
     "choice",
     "error",
     "atomic",
     "machine",
+    "metric",
     "optim",
     "schedule",
     "weights",

@@ -10,7 +10,9 @@ pub(crate) fn chain_of(name: &ModelName, options: &ModelOptions) -> Result<Plan,
     };
     let plan = |interface: &Interface| make(&name.size(), interface);
     check_interface(name, &options.interface, &|interface| plan(interface).map(|_| ()))?;
-    plan(&options.interface)
+    let mut plan = plan(&options.interface)?;
+    options.drops.apply(name, &mut plan)?;
+    Ok(plan)
 }
 
 /// Fails for images that the network does not take, saying how large they must be.

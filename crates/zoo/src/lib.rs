@@ -29,6 +29,7 @@
 
 mod chain;
 mod cost;
+mod drops;
 mod error;
 mod families;
 mod family;
@@ -48,7 +49,8 @@ mod size;
 mod upcycling;
 mod wiring;
 
-pub use cost::{Cost, cost, cost_of};
+pub use cost::{Cost, Work, cost, cost_of};
+pub use drops::{Drops, drop_rates};
 pub use error::Error;
 pub use family::{Family, Make, families, register};
 pub use interface::{InputSize, Interface, Target};

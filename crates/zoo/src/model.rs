@@ -1,17 +1,23 @@
 //! Models by name.
 
-use mp_nn::{Mode, Params, Tensor};
+use mp_nn::{Device, Kind, Meter, Mode, Params, Tensor};
 use mp_routing::{Merge, Pass, Trace};
 
 use crate::chain::{chain_of, check_interface};
+use crate::cost::Work;
 use crate::network::{Chain, Network, Wiring};
 use crate::wiring::wiring;
-use crate::{Error, Head, HeadRole, Make, ModelName, ModelOptions, Output, Variant};
+use crate::{Error, Head, HeadRole, Interface, Make, ModelName, ModelOptions, Output, Variant};
 
 /// A network by its name: images `[B, C, H, W]` to an [`Output`].
 pub struct Model {
     name: String,
     body: Body,
+    threshold: f64,
+    progress: f64,
+    interface: Interface,
+    place: (Kind, Device),
+    meter: Meter,
 }
 
 enum Body {
@@ -39,12 +45,21 @@ pub fn build(name: &str, options: &ModelOptions, params: &Params) -> Result<Mode
                 .collect::<Result<_, _>>()?,
         ),
     };
-    Ok(Model { name: parsed.to_string(), body })
+    Ok(Model {
+        name: parsed.to_string(),
+        body,
+        threshold: Pass::EVEN,
+        progress: 1.0,
+        interface: options.interface.clone(),
+        place: (params.kind(), params.device()),
+        meter: params.meter().clone(),
+    })
 }
 
 fn single(name: &ModelName, options: &ModelOptions, params: &Params) -> Result<Box<dyn Network>, Error> {
     match name.family.make {
         Make::Whole(make) => {
+            options.drops.ensure_default(name)?;
             check_interface(name, &options.interface, &|interface| {
                 let store = mp_nn::Store::for_counting();
                 make(&name.size(), interface, &store.root()).map(|_| ())
@@ -64,6 +79,30 @@ impl Model {
         &self.name
     }
 
+    /// The probability above which evaluation runs a layer that may be skipped.
+    pub fn threshold(&self) -> f64 {
+        self.threshold
+    }
+
+    /// Sets the probability above which evaluation runs a layer that may be skipped: the higher, the fewer are run. It is
+    /// [`Pass::EVEN`] in a model that was just built.
+    pub fn set_threshold(&mut self, threshold: f64) {
+        self.threshold = threshold;
+    }
+
+    /// Multiply-adds of one image: counted by the meter while an empty batch passes, for which everything is run.
+    pub fn work(&self) -> Work {
+        let _no_grad = tch::no_grad_guard();
+        let images = Tensor::zeros(self.interface.input.batch(0), self.place);
+        let mut pass = Pass::eval();
+        let (_, multiply_adds) = self.meter.measure(|| self.heads(&images, &mut pass));
+        let choices = || pass.trace.layers.iter().map(|layer| &layer.decision.cost);
+        let always = multiply_adds - choices().flatten().sum::<u64>();
+        let least = always + choices().filter_map(|cost| cost.iter().min()).sum::<u64>();
+        let skips = pass.trace.layers.iter().any(|layer| layer.decision.is_skip());
+        Work { multiply_adds, always, least, skips }
+    }
+
     /// Images `[B, C, H, W]` to heads and trace.
     ///
     /// # Panics
@@ -81,7 +120,14 @@ impl Model {
         self.applied(x, Pass::new(mode).tapping(positions))
     }
 
-    fn applied(&self, x: &Tensor, mut pass: Pass) -> Output {
+    /// Says how far training is, from 0 to 1: what is annealed depends on it. A model that was just built is at its end.
+    pub fn set_progress(&mut self, progress: f64) {
+        self.progress = progress;
+    }
+
+    fn applied(&self, x: &Tensor, pass: Pass) -> Output {
+        let mut pass = pass.above(self.threshold);
+        pass.progress = self.progress;
         let heads = self.heads(x, &mut pass);
         Output { heads, taps: pass.taps, trace: pass.trace }
     }
@@ -94,9 +140,21 @@ impl Model {
     /// # Panics
     /// As [`Model::forward`].
     pub fn forward_forced(&self, x: &Tensor, mode: Mode, trace: Trace) -> Result<Output, Error> {
-        let mut pass = Pass::forcing(mode, trace);
+        self.forward_in(x, Pass::forcing(mode, trace).above(self.threshold))
+    }
+
+    /// The same in a pass of one's own: with choices that are drawn, at another threshold, or with everything computed. The
+    /// model's threshold is not used.
+    ///
+    /// # Errors
+    /// As [`Model::forward_forced`], for routes that are forced.
+    ///
+    /// # Panics
+    /// As [`Model::forward`].
+    pub fn forward_in(&self, x: &Tensor, mut pass: Pass) -> Result<Output, Error> {
         let heads = self.heads(x, &mut pass);
-        Ok(Output { heads, taps: Vec::new(), trace: pass.finish()? })
+        let taps = std::mem::take(&mut pass.taps);
+        Ok(Output { heads, taps, trace: pass.finish()? })
     }
 
     fn heads(&self, x: &Tensor, pass: &mut Pass) -> Vec<Head> {

@@ -2,7 +2,7 @@
 
 use mp_blocks::{CrossingConfig, Execution, Paths, PathsConfig};
 use mp_nn::{Conv2d, Conv2dConfig, Dropout, Linear, LinearConfig, Mode, Module, Params, Tensor, global_avg_pool};
-use mp_routing::{Merge, MixerConfig, OneToMany, Pass, SharedRouter, Split};
+use mp_routing::{Merge, MixerConfig, OneToMany, Pass, SharedRouter, Split, Streams, TracedLayer};
 
 use crate::plan::{Auxiliary, HeadPlan, Plan, PlannedBlock};
 use crate::{Error, Head, HeadRole, Interface, Target};
@@ -36,7 +36,7 @@ impl Wiring {
         Wiring {
             paths: 1,
             split: Split::Plain,
-            mixer: MixerConfig::Identity.into(),
+            mixer: MixerConfig::IDENTITY.into(),
             crossings: vec![CrossingConfig::None; plan.blocks.len()],
             executions: vec![Execution::Separate; plan.blocks.len()],
             merge: Merge::Logits,
@@ -58,6 +58,8 @@ pub(crate) struct Chain {
     auxiliaries: Vec<AuxiliaryChain>,
     heads: Vec<ChainHead>,
     merge: Merge,
+    /// Multiply-adds of one path from the split, then from each layer, to the next place where paths are chosen; where they are.
+    costs: Vec<Option<u64>>,
 }
 
 struct AuxiliaryChain {
@@ -88,26 +90,68 @@ impl Chain {
             .collect::<Result<_, _>>()?;
         let heads = heads(plan, wiring.paths, interface, params)?;
         let positions = plan.blocks.iter().map(PlannedBlock::position).collect();
-        Ok(Chain { split, layers, positions, auxiliaries, heads, merge: wiring.merge })
+        let costs = costs(plan, wiring, &layers, &heads, params);
+        Ok(Chain { split, layers, positions, auxiliaries, heads, merge: wiring.merge, costs })
     }
+
+    /// Says what the choice costs that was just made, if one was.
+    fn price(&self, at: usize, decided: Option<&mut TracedLayer>) {
+        if let (Some(cost), Some(layer)) = (self.costs[at], decided) {
+            layer.decision.cost = vec![cost; layer.decision.size().2 as usize];
+            if layer.decision.executed.is_empty() {
+                // Routes that were forced may be soft: then everything runs.
+                layer.decision.executed = vec![layer.decision.size().0; layer.decision.cost.len()];
+            }
+        }
+    }
+}
+
+/// What the paths cost between two places where they are chosen: see [`Chain`].
+fn costs(plan: &Plan, wiring: &Wiring, layers: &[Paths], heads: &[ChainHead], params: &Params) -> Vec<Option<u64>> {
+    let mut costs = vec![None; layers.len() + 1];
+    if !wiring.mixer.is_hard() {
+        return costs;
+    }
+    let _no_grad = tch::no_grad_guard();
+    let none = Tensor::zeros([0, plan.shape().channels()], (params.kind(), params.device()));
+    let logits = || heads.iter().map(|head| head.classifiers[0].forward(&none, Mode::Eval)).collect::<Vec<_>>();
+    let mut sum = params.meter().measure(logits).1;
+    for (at, layer) in layers.iter().enumerate().rev() {
+        sum += layer.cost_of_a_path(plan.blocks[at].input, params);
+        if matches!(wiring.crossings[at], CrossingConfig::Connection(_)) {
+            costs[at + 1] = Some(std::mem::take(&mut sum));
+        }
+    }
+    if wiring.split == Split::Gated {
+        costs[0] = Some(sum);
+    }
+    costs
 }
 
 impl Network for Chain {
     fn forward(&self, x: &Tensor, pass: &mut Pass) -> Vec<Head> {
         let mut auxiliary = Vec::new();
-        let mut xs = self.split.forward(x, pass);
+        let before = pass.trace.layers.len();
+        let mut streams = self.split.forward(x, pass);
+        self.price(0, pass.trace.layers.get_mut(before));
         for (done, (layer, position)) in (1..).zip(self.layers.iter().zip(&self.positions)) {
-            xs = layer.forward(&xs, pass);
-            tap(position, &xs, pass);
+            let before = pass.trace.layers.len();
+            streams = layer.flow(&streams, pass);
+            self.price(done, pass.trace.layers.get_mut(before));
+            tap(position, &streams, pass);
             let trains = pass.mode.is_train();
             for chain in self.auxiliaries.iter().filter(|auxiliary| trains && auxiliary.after == done) {
-                auxiliary.extend(chain.forward(&xs, self.merge, pass));
+                auxiliary.extend(chain.forward(&streams, self.merge, pass));
             }
         }
         let mut heads = Vec::new();
         for head in &self.heads {
-            let paths = head.forward(&xs, pass.mode);
-            heads.push(Head::new(&head.name, HeadRole::Final, merged(self.merge, &paths)));
+            let paths = head.forward(&streams, pass.mode);
+            let answer = merged(self.merge, &streams, &paths);
+            // An image that a path does not have gets the network's answer from it.
+            let of_path = |(path, logits)| streams.completed(path, logits, &answer);
+            let paths: Vec<Tensor> = paths.iter().enumerate().map(of_path).collect();
+            heads.push(Head::new(&head.name, HeadRole::Final, answer));
             heads.extend(paths.into_iter().map(|logits| Head::new(&head.name, HeadRole::Path, logits)));
         }
         heads.extend(auxiliary);
@@ -128,20 +172,21 @@ impl AuxiliaryChain {
         })
     }
 
-    fn forward(&self, xs: &[Tensor], merge: Merge, pass: &mut Pass) -> Vec<Head> {
-        let mut xs: Vec<Tensor> = xs.iter().map(Tensor::shallow_clone).collect();
+    fn forward(&self, streams: &Streams, merge: Merge, pass: &mut Pass) -> Vec<Head> {
+        let mut streams = streams.map(|_, x| x.shallow_clone());
         for layer in &self.layers {
-            xs = layer.forward(&xs, pass);
+            streams = layer.flow(&streams, pass);
         }
         let role = HeadRole::Auxiliary(self.weight);
-        let head = |head: &ChainHead| Head::new(&self.name, role, merged(merge, &head.forward(&xs, pass.mode)));
+        let head =
+            |head: &ChainHead| Head::new(&self.name, role, merged(merge, &streams, &head.forward(&streams, pass.mode)));
         self.heads.iter().map(head).collect()
     }
 }
 
 impl ChainHead {
-    fn forward(&self, xs: &[Tensor], mode: Mode) -> Vec<Tensor> {
-        xs.iter().zip(&self.classifiers).map(|(x, classifier)| classifier.forward(x, mode)).collect()
+    fn forward(&self, streams: &Streams, mode: Mode) -> Vec<Tensor> {
+        streams.xs.iter().zip(&self.classifiers).map(|(x, classifier)| classifier.forward(x, mode)).collect()
     }
 }
 
@@ -181,22 +226,22 @@ impl Classifier {
 }
 
 /// Keeps the features of a position, by its name or, of several paths, by that of each path.
-fn tap(position: &str, xs: &[Tensor], pass: &mut Pass) {
+fn tap(position: &str, streams: &Streams, pass: &mut Pass) {
     if !pass.is_tapped() {
         return;
     }
-    match xs {
+    match streams.xs.as_slice() {
         [only] => pass.tap(position, only),
         several => {
-            for (path, x) in (1..).zip(several) {
-                pass.tap(&format!("{position}.path{path}"), x);
+            for path in 0..several.len() {
+                pass.tap(&format!("{position}.path{}", path + 1), &streams.full(path));
             }
         }
     }
 }
 
-fn merged(merge: Merge, paths: &[Tensor]) -> Tensor {
-    if let [only] = paths { only.shallow_clone() } else { merge.merge(paths) }
+fn merged(merge: Merge, streams: &Streams, paths: &[Tensor]) -> Tensor {
+    if let [only] = paths { only.shallow_clone() } else { streams.merged(merge, paths) }
 }
 
 fn layers(plan: &Plan, wiring: &Wiring, params: &Params) -> Result<Vec<Paths>, Error> {

@@ -1,4 +1,4 @@
-//! What a model's name leaves open: its input, its classes, and how it routes.
+//! What a model's name leaves open: its input, its classes, how it routes, and what it drops in training.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use mp_blocks::Execution;
 use mp_routing::{Form, Merge, MixerConfig, Split};
 use serde::{Deserialize, Serialize};
 
-use crate::Interface;
+use crate::{Drops, Interface};
 
 /// What a model's name leaves open.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +15,8 @@ pub struct ModelOptions {
     pub interface: Interface,
     /// How it routes; ignored by models without routing.
     pub routing: RoutingConfig,
+    /// What it drops at random while it trains.
+    pub drops: Drops,
 }
 
 impl ModelOptions {
@@ -25,7 +27,7 @@ impl ModelOptions {
 
     /// The given routing for the given images and classes.
     pub fn routed(interface: impl Into<Interface>, routing: RoutingConfig) -> Self {
-        ModelOptions { interface: interface.into(), routing }
+        ModelOptions { interface: interface.into(), routing, drops: Drops::default() }
     }
 }
 

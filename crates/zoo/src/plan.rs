@@ -23,6 +23,7 @@ pub struct Plan {
     pub(crate) blocks: Vec<PlannedBlock>,
     pub(crate) head: Option<HeadPlan>,
     pub(crate) auxiliaries: Vec<Auxiliary>,
+    pub(crate) dropout_inside: bool,
     shape: Shape,
 }
 
@@ -119,7 +120,12 @@ pub(crate) struct Auxiliary {
 impl Plan {
     /// No blocks yet; the head is a dense layer named `fc`.
     pub fn new(interface: &Interface) -> Self {
-        Plan { blocks: Vec::new(), head: Some(HeadPlan::default()), auxiliaries: Vec::new(), shape: interface.input }
+        Plan::starting_with(interface.input)
+    }
+
+    fn starting_with(shape: Shape) -> Self {
+        let head = Some(HeadPlan::default());
+        Plan { blocks: Vec::new(), head, auxiliaries: Vec::new(), dropout_inside: false, shape }
     }
 
     /// Appends a block to a stage, which is the one before or a new one.
@@ -144,6 +150,12 @@ impl Plan {
         self.head = Some(head);
     }
 
+    /// Dropout, where it is asked for ([`Drops::dropout`](crate::Drops::dropout)), is inside the blocks that have a place for
+    /// it and not before the head, as in the papers on wide residual and on densely connected networks.
+    pub fn dropout_inside(&mut self) {
+        self.dropout_inside = true;
+    }
+
     /// The last block gives the logits itself: as many as the classes of every head.
     pub fn without_head(&mut self) {
         self.head = None;
@@ -160,8 +172,7 @@ impl Plan {
         weight: f64,
         build: impl FnOnce(&mut Plan) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let mut plan =
-            Plan { blocks: Vec::new(), head: Some(HeadPlan::default()), auxiliaries: Vec::new(), shape: self.shape };
+        let mut plan = Plan::starting_with(self.shape);
         build(&mut plan)?;
         self.auxiliaries.push(Auxiliary { name: name.to_owned(), after: self.blocks.len(), weight, plan });
         Ok(())

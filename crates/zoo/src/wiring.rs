@@ -17,12 +17,16 @@ pub(crate) fn wiring(
 ) -> Result<Wiring, Error> {
     let routing = &options.routing;
     let mixer: SharedRouter =
-        mechanism.map_or_else(|| MixerConfig::Identity.into(), |mechanism| (mechanism.mixer)(&routing.mixer));
+        mechanism.map_or_else(|| MixerConfig::IDENTITY.into(), |mechanism| (mechanism.mixer)(&routing.mixer));
     let crossing = mechanism.map(|mechanism| (mechanism.crossing)(mixer.clone(), routing.form)).unwrap_or_default();
     let crossings: Vec<CrossingConfig> = routed(name, plan, &routing.positions)?
         .into_iter()
         .map(|here| if here { crossing.clone() } else { CrossingConfig::None })
         .collect();
+    if let Some(block) = plan.blocks.iter().find(|block| mixer.is_hard() && block.block.decides()) {
+        let problem = "its blocks decide by themselves which images they run for: use another network";
+        return Err(mp_blocks::Error::Hard { layer: block.position(), problem }.into());
+    }
     let executions = executions(name, plan, &crossings, routing)?;
     Ok(Wiring { paths, split: routing.split, mixer, crossings, executions, merge: routing.merge })
 }

@@ -112,7 +112,7 @@ fn cost_of_resnet20_is_the_known_one() {
     // with the two 1x1 shortcuts: (16·32 + 32·64) weights, 2·(32 + 64) of their norms.
     let input = InputSize { channels: 3, size: 32, classes: 10 };
     let (store, model) = build("resnet20", input);
-    let cost = mp_zoo::cost(&store, &model, &input.into());
+    let cost = mp_zoo::cost(&store, &model);
     let shortcuts = (16 * 32 + 32 * 64) + 2 * (32 + 64);
     assert_eq!(cost.parameters, 269_722 + shortcuts);
     let stem = 27 * 16 * 32 * 32;

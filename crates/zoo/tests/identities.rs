@@ -24,7 +24,7 @@ fn assert_same(a: &Tensor, b: &Tensor) {
 #[test]
 fn identity_weights_are_independent_paths() {
     // Starting values depend on names alone, so the same seed gives both models the same blocks.
-    let routing = RoutingConfig { mixer: MixerConfig::Identity, ..Default::default() };
+    let routing = RoutingConfig { mixer: MixerConfig::IDENTITY, ..Default::default() };
     let routed = build("resnet20_w4_x3_cc", routing).1.forward(&images(), Mode::Train);
     let unrouted = build("resnet20_w4_x3", RoutingConfig::default()).1.forward(&images(), Mode::Train);
     assert_same(routed.logits(), unrouted.logits());
@@ -34,7 +34,7 @@ fn identity_weights_are_independent_paths() {
 #[test]
 fn uniform_weights_before_every_block_end_the_differences_between_paths() {
     // From the last mix on, all paths get the same input: with the blocks' own weights made equal, so are the outputs.
-    let routing = RoutingConfig { mixer: MixerConfig::Uniform, positions: Positions::Blocks, ..Default::default() };
+    let routing = RoutingConfig { mixer: MixerConfig::UNIFORM, positions: Positions::Blocks, ..Default::default() };
     let (store, model) = build("resnet20_w4_x2_cc", routing);
     let _no_grad = tch::no_grad_guard();
     let entries = store.entries();

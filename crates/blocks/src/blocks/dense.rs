@@ -4,7 +4,7 @@ use mp_nn::{Dropout, Linear, LinearConfig, Module, Params, Tensor};
 use mp_routing::{DenseShape, Pass};
 
 use super::entry_of;
-use crate::{Block, BlockConfig, Crossable, EntryShape, Error, Parted, Shape};
+use crate::{Block, BlockConfig, Crossable, DropRates, Droppable, EntryShape, Error, Parted, Shape, SharedBlock};
 
 /// A [`DenseBlock`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,6 +38,20 @@ impl BlockConfig for DenseBlockConfig {
 
     fn crossable(&self) -> Option<&dyn Crossable> {
         Some(self)
+    }
+
+    fn droppable(&self) -> Option<&dyn Droppable> {
+        Some(self)
+    }
+}
+
+impl Droppable for DenseBlockConfig {
+    fn rates(&self) -> DropRates {
+        DropRates { dropout: Some(self.dropout), ..DropRates::default() }
+    }
+
+    fn with_rates(&self, rates: &DropRates) -> SharedBlock {
+        DenseBlockConfig { dropout: rates.dropout.unwrap_or(self.dropout), ..self.clone() }.into()
     }
 }
 

@@ -5,7 +5,10 @@ use mp_routing::Pass;
 
 use super::entry_of;
 use super::norm_conv::NormConv;
-use crate::{Before, Block, BlockConfig, Crossable, EntryShape, Error, Parted, Recalibration, Shape};
+use crate::{
+    Before, Block, BlockConfig, Crossable, DropRates, Droppable, EntryShape, Error, Parted, Recalibration, Shape,
+    SharedBlock,
+};
 
 /// A [`DenseLayer`].
 #[derive(Clone, Debug, PartialEq)]
@@ -76,6 +79,20 @@ impl BlockConfig for DenseLayerConfig {
 
     fn crossable(&self) -> Option<&dyn Crossable> {
         Some(self)
+    }
+
+    fn droppable(&self) -> Option<&dyn Droppable> {
+        Some(self)
+    }
+}
+
+impl Droppable for DenseLayerConfig {
+    fn rates(&self) -> DropRates {
+        DropRates { dropout: Some(self.dropout), ..DropRates::default() }
+    }
+
+    fn with_rates(&self, rates: &DropRates) -> SharedBlock {
+        DenseLayerConfig { dropout: rates.dropout.unwrap_or(self.dropout), ..self.clone() }.into()
     }
 }
 

@@ -4,7 +4,7 @@ use mp_nn::{Mode, Module, Params, Tensor};
 use mp_routing::Pass;
 
 use super::dense_layer::{DenseLayer, DenseLayerConfig};
-use crate::{Block, BlockConfig, Error, Recalibration, Shape};
+use crate::{Block, BlockConfig, DropRates, Droppable, Error, Recalibration, Shape, SharedBlock};
 
 /// A [`MultipathDense`].
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +42,21 @@ impl BlockConfig for MultipathDenseConfig {
         let output = self.output(input)?;
         let recalibration = self.recalibration.as_ref().map(|r| r.build(output, params)).transpose()?;
         Ok(Box::new(MultipathDense { paths, recalibration }))
+    }
+
+    fn droppable(&self) -> Option<&dyn Droppable> {
+        Some(self)
+    }
+}
+
+impl Droppable for MultipathDenseConfig {
+    fn rates(&self) -> DropRates {
+        self.layer.rates()
+    }
+
+    fn with_rates(&self, rates: &DropRates) -> SharedBlock {
+        let dropout = rates.dropout.unwrap_or(self.layer.dropout);
+        MultipathDenseConfig { layer: DenseLayerConfig { dropout, ..self.layer.clone() }, ..self.clone() }.into()
     }
 }
 

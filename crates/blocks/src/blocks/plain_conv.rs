@@ -7,7 +7,9 @@ use mp_nn::{
 use mp_routing::{ConvShape, Pass};
 
 use super::{Pooling, entry_of};
-use crate::{Before, Block, BlockConfig, Crossable, EntryShape, Error, Parted, Shape};
+use crate::{
+    Before, Block, BlockConfig, Crossable, DropRates, Droppable, EntryShape, Error, Parted, Shape, SharedBlock,
+};
 
 /// Dropout, convolution, batch norm, activation, maxout, local response normalisation, pooling, dropout: in this order, and
 /// each but the convolution only where it is asked for.
@@ -154,6 +156,23 @@ impl BlockConfig for PlainConvConfig {
     fn crossable(&self) -> Option<&dyn Crossable> {
         let square = |pair: Pair| pair.height == pair.width;
         (self.groups == 1 && square(self.kernel) && square(self.padding)).then_some(self)
+    }
+
+    fn droppable(&self) -> Option<&dyn Droppable> {
+        Some(self)
+    }
+}
+
+/// A rate is set where there is one: before the layer, at the end, or at both.
+impl Droppable for PlainConvConfig {
+    fn rates(&self) -> DropRates {
+        DropRates { dropout: Some(self.dropout_before.max(self.dropout)), ..DropRates::default() }
+    }
+
+    fn with_rates(&self, rates: &DropRates) -> SharedBlock {
+        let set = |rate: f64| if rate > 0.0 { rates.dropout.unwrap_or(rate) } else { rate };
+        let (dropout_before, dropout) = (set(self.dropout_before), set(self.dropout));
+        PlainConvConfig { dropout_before, dropout, ..self.clone() }.into()
     }
 }
 

@@ -4,7 +4,9 @@ use mp_nn::{Activation, BiasInit, Dropout, Linear, LinearConfig, Maxout, Module,
 use mp_routing::{DenseShape, Pass};
 
 use super::entry_of;
-use crate::{Before, Block, BlockConfig, Crossable, EntryShape, Error, Parted, Shape};
+use crate::{
+    Before, Block, BlockConfig, Crossable, DropRates, Droppable, EntryShape, Error, Parted, Shape, SharedBlock,
+};
 
 /// Dropout, dense layer, activation, maxout, dropout; [`PlainDenseConfig::new`] gives a dense layer and a ReLU.
 ///
@@ -77,6 +79,23 @@ impl BlockConfig for PlainDenseConfig {
 
     fn crossable(&self) -> Option<&dyn Crossable> {
         Some(self)
+    }
+
+    fn droppable(&self) -> Option<&dyn Droppable> {
+        Some(self)
+    }
+}
+
+/// A rate is set where there is one: before the layer, at the end, or at both.
+impl Droppable for PlainDenseConfig {
+    fn rates(&self) -> DropRates {
+        DropRates { dropout: Some(self.dropout_before.max(self.dropout)), ..DropRates::default() }
+    }
+
+    fn with_rates(&self, rates: &DropRates) -> SharedBlock {
+        let set = |rate: f64| if rate > 0.0 { rates.dropout.unwrap_or(rate) } else { rate };
+        let (dropout_before, dropout) = (set(self.dropout_before), set(self.dropout));
+        PlainDenseConfig { dropout_before, dropout, ..self.clone() }.into()
     }
 }
 

@@ -1,12 +1,15 @@
 //! The residual block of pre-activation networks: norm and ReLU before every convolution, nothing after the addition.
 
-use mp_nn::{Conv2d, Conv2dConfig, ConvNorm, Dropout, Mode, Module, Params, Tensor, WeightInit};
+use mp_nn::{Conv2d, Conv2dConfig, ConvNorm, Dropout, Mode, Module, Params, StochasticDepth, Tensor, WeightInit};
 use mp_routing::Pass;
 
 use super::branch::{Branch, Strided};
 use super::norm_conv::NormConv;
 use super::{entry_of, window};
-use crate::{Before, Block, BlockConfig, Crossable, EntryShape, Error, Parted, Recalibration, Shape};
+use crate::{
+    Before, Block, BlockConfig, Crossable, DropRates, Droppable, EntryShape, Error, Parted, Recalibration, Shape,
+    SharedBlock,
+};
 
 /// A pre-activation residual block.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +22,8 @@ pub struct PreActivationConfig {
     pub strided: Strided,
     /// Probability of dropout before the last convolution: 0.3 in the wide networks for CIFAR that have it.
     pub dropout: f64,
+    /// Probability with which an image skips the branch in training.
+    pub drop_path: f64,
     /// How the convolutions start.
     pub init: WeightInit,
     /// What scales the branch before it is added.
@@ -26,13 +31,14 @@ pub struct PreActivationConfig {
 }
 
 impl PreActivationConfig {
-    /// A block with its stride in the 3x3 convolution, and without dropout and recalibration.
+    /// A block with its stride in the 3x3 convolution, and without recalibration; nothing is dropped.
     pub fn new(branch: Branch, stride: i64) -> Self {
         PreActivationConfig {
             branch,
             stride,
             strided: Strided::default(),
             dropout: 0.0,
+            drop_path: 0.0,
             init: WeightInit::KaimingNormalFanOut,
             recalibration: None,
         }
@@ -57,7 +63,8 @@ impl PreActivationConfig {
         let steps = NormConv::build_all(&self.convolutions(in_channels), params, predicted)?;
         let output = self.output(input)?;
         let recalibration = self.recalibration.as_ref().map(|r| r.build(output, params)).transpose()?;
-        Ok(PreActivation { steps, shortcut, dropout: Dropout::new(self.dropout)?, recalibration })
+        let (dropout, drop_path) = (Dropout::new(self.dropout)?, StochasticDepth::new(self.drop_path)?);
+        Ok(PreActivation { steps, shortcut, dropout, drop_path, recalibration })
     }
 }
 
@@ -74,6 +81,21 @@ impl BlockConfig for PreActivationConfig {
 
     fn crossable(&self) -> Option<&dyn Crossable> {
         Some(self)
+    }
+
+    fn droppable(&self) -> Option<&dyn Droppable> {
+        Some(self)
+    }
+}
+
+impl Droppable for PreActivationConfig {
+    fn rates(&self) -> DropRates {
+        DropRates { path: Some(self.drop_path), dropout: Some(self.dropout), block: None }
+    }
+
+    fn with_rates(&self, rates: &DropRates) -> SharedBlock {
+        let dropout = rates.dropout.unwrap_or(self.dropout);
+        PreActivationConfig { dropout, drop_path: rates.path.unwrap_or(self.drop_path), ..self.clone() }.into()
     }
 }
 
@@ -96,6 +118,7 @@ pub struct PreActivation {
     steps: Vec<NormConv>,
     shortcut: Option<Conv2d>,
     dropout: Dropout,
+    drop_path: StochasticDepth,
     recalibration: Option<Box<dyn Module>>,
 }
 
@@ -140,6 +163,7 @@ impl PreActivation {
         if let Some(recalibration) = &self.recalibration {
             y = recalibration.forward(&y, mode);
         }
+        y = self.drop_path.forward(&y, mode);
         match &self.shortcut {
             None => y + around,
             Some(conv) => y + conv.forward(around, mode),

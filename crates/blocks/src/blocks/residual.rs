@@ -1,12 +1,18 @@
 //! The residual blocks of ResNets: two 3x3 convolutions, or a 1x1, a 3x3 and a 1x1.
 
-use mp_nn::{BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, ConvNorm, Mode, Module, Params, Tensor, WeightInit};
+use mp_nn::{
+    BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, ConvNorm, Mode, Module, Params, StochasticDepth, Tensor,
+    WeightInit,
+};
 use mp_routing::{ConvShape, Pass};
 
 use super::branch::{Branch, Strided};
 use super::shortcut::{Shortcut, ShortcutConfig};
 use super::{entry_of, window};
-use crate::{Before, Block, BlockConfig, Crossable, EntryShape, Error, Parted, Recalibration, Shape};
+use crate::{
+    Before, Block, BlockConfig, Crossable, DropRates, Droppable, EntryShape, Error, Parted, Recalibration, Shape,
+    SharedBlock,
+};
 
 /// A residual block.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,10 +29,13 @@ pub struct ResidualConfig {
     pub recalibration: Option<Recalibration>,
     /// Whether a ReLU stands before the recalibration too, as in timm's `legacy_seresnet18` and `legacy_seresnet34`.
     pub rectified: bool,
+    /// Probability with which an image skips the branch in training.
+    pub drop_path: f64,
 }
 
 impl ResidualConfig {
-    /// A block with the shortcut of torchvision, its stride in the 3x3 convolution, and without recalibration.
+    /// A block with the shortcut of torchvision, its stride in the 3x3 convolution, and without recalibration; no image skips
+    /// its branch.
     pub fn new(branch: Branch, stride: i64) -> Self {
         ResidualConfig {
             branch,
@@ -35,6 +44,7 @@ impl ResidualConfig {
             shortcut: ShortcutConfig::default(),
             recalibration: None,
             rectified: false,
+            drop_path: 0.0,
         }
     }
 
@@ -55,7 +65,7 @@ impl ResidualConfig {
 
     /// Takes `conv1` (unless predicted), `bn1`, `conv2`, ... and, where the shape changes, `downsample`: torchvision's
     /// names; then the recalibration's.
-    fn assemble(&self, input: Shape, params: &Params, predicted: bool) -> Result<Residual, Error> {
+    pub(super) fn assemble(&self, input: Shape, params: &Params, predicted: bool) -> Result<Residual, Error> {
         let in_channels = input.map("a residual block")?.0;
         let mut steps = Vec::new();
         for (number, conv) in (1..).zip(self.convolutions(in_channels)) {
@@ -68,7 +78,8 @@ impl ResidualConfig {
         let shortcut = self.shortcut.build(params, input, self.branch.channels(), self.stride)?;
         let output = self.output(input)?;
         let recalibration = self.recalibration.as_ref().map(|r| r.build(output, params)).transpose()?;
-        Ok(Residual { steps, shortcut, recalibration, rectified: self.rectified })
+        let drop_path = StochasticDepth::new(self.drop_path)?;
+        Ok(Residual { steps, shortcut, recalibration, rectified: self.rectified, drop_path })
     }
 }
 
@@ -85,6 +96,20 @@ impl BlockConfig for ResidualConfig {
 
     fn crossable(&self) -> Option<&dyn Crossable> {
         Some(self)
+    }
+
+    fn droppable(&self) -> Option<&dyn Droppable> {
+        Some(self)
+    }
+}
+
+impl Droppable for ResidualConfig {
+    fn rates(&self) -> DropRates {
+        DropRates { path: Some(self.drop_path), ..DropRates::default() }
+    }
+
+    fn with_rates(&self, rates: &DropRates) -> SharedBlock {
+        ResidualConfig { drop_path: rates.path.unwrap_or(self.drop_path), ..self.clone() }.into()
     }
 }
 
@@ -117,6 +142,7 @@ pub struct Residual {
     shortcut: Shortcut,
     recalibration: Option<Box<dyn Module>>,
     rectified: bool,
+    drop_path: StochasticDepth,
 }
 
 /// A convolution, unless it is predicted, and its norm.
@@ -128,9 +154,7 @@ struct Step {
 
 impl Block for Residual {
     fn forward(&self, x: &Tensor, pass: &mut Pass) -> Tensor {
-        let first = &self.steps[0];
-        let y = ConvNorm(entry_of(&first.conv), &first.norm).forward_relu(x, pass.mode);
-        self.after_first(y, x, pass.mode)
+        self.after_first(self.first(x, pass.mode), x, pass.mode)
     }
 
     fn parted(&self) -> Option<&dyn Parted> {
@@ -154,19 +178,60 @@ impl Parted for Residual {
 }
 
 impl Residual {
+    /// What goes around the branch.
+    pub(super) fn around(&self, x: &Tensor, mode: Mode) -> Tensor {
+        self.shortcut.forward(x, mode)
+    }
+
+    /// `F(X)`, without the shortcut and the ReLU after it.
+    pub(super) fn branch(&self, x: &Tensor, mode: Mode) -> Tensor {
+        let y = self.up_to_last(self.first(x, mode), mode);
+        let y = self.last().forward(&y, mode);
+        match &self.recalibration {
+            None => y,
+            Some(recalibration) => recalibration.forward(&if self.rectified { y.relu() } else { y }, mode),
+        }
+    }
+
+    /// `relu(F(X) + around)`.
+    pub(super) fn beside(&self, x: &Tensor, around: &Tensor, mode: Mode) -> Tensor {
+        self.joined(&self.up_to_last(self.first(x, mode), mode), around, mode)
+    }
+
+    fn first(&self, x: &Tensor, mode: Mode) -> Tensor {
+        let first = &self.steps[0];
+        ConvNorm(entry_of(&first.conv), &first.norm).forward_relu(x, mode)
+    }
+
     /// What comes after the first convolution with its norm and ReLU.
-    fn after_first(&self, mut y: Tensor, x: &Tensor, mode: Mode) -> Tensor {
-        let (last, middle) = self.steps[1..].split_last().expect("a residual branch has at least two convolutions");
-        for step in middle {
+    fn after_first(&self, y: Tensor, x: &Tensor, mode: Mode) -> Tensor {
+        let y = self.up_to_last(y, mode);
+        self.joined(&y, &self.around(x, mode), mode)
+    }
+
+    /// The convolutions between the first and the last.
+    fn up_to_last(&self, mut y: Tensor, mode: Mode) -> Tensor {
+        for step in &self.steps[1..self.steps.len() - 1] {
             y = ConvNorm(entry_of(&step.conv), &step.norm).forward_relu(&y, mode);
         }
-        let (last, around) = (ConvNorm(entry_of(&last.conv), &last.norm), self.shortcut.forward(x, mode));
-        match &self.recalibration {
-            None => last.forward_add_relu(&y, &around, mode),
-            Some(recalibration) => {
-                let y = if self.rectified { last.forward_relu(&y, mode) } else { last.forward(&y, mode) };
-                (recalibration.forward(&y, mode) + around).relu_()
-            }
+        y
+    }
+
+    fn last(&self) -> ConvNorm<'_> {
+        let last = &self.steps[self.steps.len() - 1];
+        ConvNorm(entry_of(&last.conv), &last.norm)
+    }
+
+    /// The last convolution, and what goes around.
+    fn joined(&self, y: &Tensor, around: &Tensor, mode: Mode) -> Tensor {
+        let last = self.last();
+        if self.recalibration.is_none() && !self.drop_path.is_active(mode) {
+            return last.forward_add_relu(y, around, mode);
         }
+        let mut y = if self.rectified { last.forward_relu(y, mode) } else { last.forward(y, mode) };
+        if let Some(recalibration) = &self.recalibration {
+            y = recalibration.forward(&y, mode);
+        }
+        (self.drop_path.forward(&y, mode) + around).relu_()
     }
 }

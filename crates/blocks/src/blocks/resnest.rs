@@ -1,18 +1,24 @@
 //! The block of ResNeSt.
 
 use mp_nn::{
-    AvgPool2d, BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, ConvNorm, Mode, Module, Params, Tensor, WeightInit,
+    AvgPool2d, BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, ConvNorm, DropBlock, Mode, Module, Params,
+    StochasticDepth, Tensor, WeightInit,
 };
 use mp_routing::Pass;
 
 use super::branch::Branch;
 use super::entry_of;
 use super::shortcut::{Shortcut, ShortcutConfig};
-use super::split_attention::{SplitAttention, SplitAttentionConfig};
-use crate::{Before, Block, BlockConfig, Crossable, EntryShape, Error, Parted, Shape};
+use super::split_attention::{SplitAttention, SplitAttentionConfig, dropping_relu};
+use crate::{
+    Before, Block, BlockConfig, Crossable, DropRates, Droppable, EntryShape, Error, Parted, Shape, SharedBlock,
+};
+
+/// Height and width of what DropBlock drops, as in the authors' code.
+const DROPPED: i64 = 3;
 
 /// A [`ResNeSt`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ResNeStConfig {
     /// The stage's width; the output has four times as many channels.
     pub width: i64,
@@ -26,12 +32,25 @@ pub struct ResNeStConfig {
     pub stride: i64,
     /// Whether the mean that shrinks the map stands before the 3x3 convolution, as in the paper's fast forms.
     pub average_first: bool,
+    /// Probability with which an image skips the branch in training.
+    pub drop_path: f64,
+    /// Share of each convolution's normed maps that DropBlock drops in training, in squares of 3x3.
+    pub drop_block: f64,
 }
 
 impl ResNeStConfig {
-    /// The block of ResNeSt-50: one group with two alternatives, as wide as ResNet's.
+    /// The block of ResNeSt-50: one group with two alternatives, as wide as ResNet's; nothing is dropped.
     pub fn new(width: i64, stride: i64) -> Self {
-        ResNeStConfig { width, base: 64, cardinality: 1, radix: 2, stride, average_first: false }
+        ResNeStConfig {
+            width,
+            base: 64,
+            cardinality: 1,
+            radix: 2,
+            stride,
+            average_first: false,
+            drop_path: 0.0,
+            drop_block: 0.0,
+        }
     }
 
     fn channels(&self) -> i64 {
@@ -59,7 +78,8 @@ impl ResNeStConfig {
         let (inner, channels) = (self.inner(), self.channels());
         let (cardinality, radix) = (self.cardinality, self.radix);
         let entry = Self::convolution(in_channels, inner);
-        let split = SplitAttentionConfig { channels: inner, cardinality, radix, stride: 1 };
+        let drop_block = DropBlock::new(self.drop_block, DROPPED)?;
+        let split = SplitAttentionConfig { channels: inner, cardinality, radix, stride: 1, drop_block };
         Ok(ResNeSt {
             conv1: if predicted { None } else { Some(entry.build(&(params / "conv1"))?) },
             bn1: BatchNorm2dConfig::new(inner).build(&(params / "bn1"))?,
@@ -69,6 +89,8 @@ impl ResNeStConfig {
             shortcut: ShortcutConfig::Averaged.build(params, input, channels, self.stride)?,
             pool: self.pool(),
             average_first: self.average_first,
+            drop_path: StochasticDepth::new(self.drop_path)?,
+            drop_block,
         })
     }
 }
@@ -89,6 +111,21 @@ impl BlockConfig for ResNeStConfig {
 
     fn crossable(&self) -> Option<&dyn Crossable> {
         Some(self)
+    }
+
+    fn droppable(&self) -> Option<&dyn Droppable> {
+        Some(self)
+    }
+}
+
+impl Droppable for ResNeStConfig {
+    fn rates(&self) -> DropRates {
+        DropRates { path: Some(self.drop_path), dropout: None, block: Some(self.drop_block) }
+    }
+
+    fn with_rates(&self, rates: &DropRates) -> SharedBlock {
+        let drop_block = rates.block.unwrap_or(self.drop_block);
+        ResNeStConfig { drop_block, drop_path: rates.path.unwrap_or(self.drop_path), ..self.clone() }.into()
     }
 }
 
@@ -114,11 +151,14 @@ pub struct ResNeSt {
     shortcut: Shortcut,
     pool: Option<AvgPool2d>,
     average_first: bool,
+    drop_path: StochasticDepth,
+    drop_block: DropBlock,
 }
 
 impl Block for ResNeSt {
     fn forward(&self, x: &Tensor, pass: &mut Pass) -> Tensor {
-        let y = ConvNorm(entry_of(&self.conv1), &self.bn1).forward_relu(x, pass.mode);
+        let first = ConvNorm(entry_of(&self.conv1), &self.bn1);
+        let y = dropping_relu(&first, &self.drop_block, x, pass.mode);
         self.after_first(y, x, pass.mode)
     }
 
@@ -138,7 +178,12 @@ impl Parted for ResNeSt {
 
     fn after(&self, entry: &Tensor, around: Option<&Tensor>, pass: &mut Pass) -> Tensor {
         let around = around.expect("a residual block's shortcut has an input");
-        self.after_first(self.bn1.forward_relu(entry, pass.mode), around, pass.mode)
+        let y = if self.drop_block.is_active(pass.mode) {
+            self.drop_block.forward(&self.bn1.forward(entry, pass.mode), pass.mode).relu()
+        } else {
+            self.bn1.forward_relu(entry, pass.mode)
+        };
+        self.after_first(y, around, pass.mode)
     }
 }
 
@@ -152,6 +197,11 @@ impl ResNeSt {
         if let Some(pool) = after {
             y = pool.forward(&y, mode);
         }
-        ConvNorm(&self.conv3, &self.bn3).forward_add_relu(&y, &self.shortcut.forward(x, mode), mode)
+        let (last, around) = (ConvNorm(&self.conv3, &self.bn3), self.shortcut.forward(x, mode));
+        if !self.drop_block.is_active(mode) && !self.drop_path.is_active(mode) {
+            return last.forward_add_relu(&y, &around, mode);
+        }
+        let y = self.drop_block.forward(&last.forward(&y, mode), mode);
+        (self.drop_path.forward(&y, mode) + around).relu_()
     }
 }

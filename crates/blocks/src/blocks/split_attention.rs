@@ -1,6 +1,8 @@
 //! The split-attention convolution of ResNeSt.
 
-use mp_nn::{BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, ConvNorm, Mode, Module, Params, Tensor, WeightInit};
+use mp_nn::{
+    BatchNorm2d, BatchNorm2dConfig, Conv2d, Conv2dConfig, ConvNorm, DropBlock, Mode, Module, Params, Tensor, WeightInit,
+};
 
 use crate::Error;
 
@@ -18,12 +20,14 @@ pub(super) struct SplitAttentionConfig {
     pub(super) radix: i64,
     /// Step of the convolution.
     pub(super) stride: i64,
+    /// What is dropped between norm and ReLU.
+    pub(super) drop_block: DropBlock,
 }
 
 impl SplitAttentionConfig {
     /// Takes `conv`, `bn0`, `fc1`, `bn1`, `fc2`: the names of the authors' and timm's weights.
     pub(super) fn build(self, params: &Params) -> Result<SplitAttention, Error> {
-        let SplitAttentionConfig { channels, cardinality, radix, stride } = self;
+        let SplitAttentionConfig { channels, cardinality, radix, stride, drop_block } = self;
         let all = channels * radix;
         let hidden = ((all / REDUCTION + MULTIPLE / 2) / MULTIPLE * MULTIPLE).max(LEAST_HIDDEN);
         let init = WeightInit::KaimingNormalFanOut;
@@ -44,6 +48,7 @@ impl SplitAttentionConfig {
             fc2: dense(hidden, all).build(&(params / "fc2"))?,
             cardinality,
             radix,
+            drop_block,
         })
     }
 }
@@ -60,11 +65,12 @@ pub(super) struct SplitAttention {
     fc2: Conv2d,
     cardinality: i64,
     radix: i64,
+    drop_block: DropBlock,
 }
 
 impl Module for SplitAttention {
     fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
-        let splits = ConvNorm(&self.conv, &self.bn0).forward_relu(x, mode);
+        let splits = dropping_relu(&ConvNorm(&self.conv, &self.bn0), &self.drop_block, x, mode);
         // The convolution's channels are the chunks one after another.
         let chunks: Vec<Tensor> = splits.chunk(self.radix, 1);
         let sum = chunks[1..].iter().fold(chunks[0].shallow_clone(), |sum, chunk| sum + chunk);
@@ -73,6 +79,15 @@ impl Module for SplitAttention {
         let weights = self.softmax(&attention).chunk(self.radix, 1);
         let weighted = chunks.iter().zip(&weights);
         weighted.skip(1).fold(&chunks[0] * &weights[0], |y, (chunk, weight)| y.addcmul(chunk, weight))
+    }
+}
+
+/// Convolution and norm, then DropBlock where it is active, then ReLU.
+pub(super) fn dropping_relu(first: &ConvNorm, drop_block: &DropBlock, x: &Tensor, mode: Mode) -> Tensor {
+    if drop_block.is_active(mode) {
+        drop_block.forward(&first.forward(x, mode), mode).relu()
+    } else {
+        first.forward_relu(x, mode)
     }
 }
 
@@ -100,7 +115,8 @@ mod tests {
     fn the_softmax_is_over_the_alternatives_of_each_group() {
         let (channels, cardinality, radix) = (6, 2, 3);
         let store = Store::new(Device::Cpu, 0);
-        let config = SplitAttentionConfig { channels, cardinality, radix, stride: 1 };
+        let drop_block = DropBlock::new(0.0, 3).unwrap();
+        let config = SplitAttentionConfig { channels, cardinality, radix, stride: 1, drop_block };
         let split = config.build(&store.root()).unwrap();
         let attention = (Tensor::arange(channels * radix, (Kind::Double, Device::Cpu)) * 0.7).sin();
         let weights = split.softmax(&attention.view([1, channels * radix, 1, 1])).flatten(0, -1);

@@ -24,6 +24,7 @@ pub(crate) fn run(args: Bench) -> anyhow::Result<()> {
         rounds: args.rounds,
         threads: args.threads,
         peak: args.peak,
+        budget: args.budget,
     };
     if args.turns {
         return Ok(bench::turns(&benchmark, &mut io::stdin().lock(), &mut io::stdout())?);

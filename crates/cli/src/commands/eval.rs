@@ -7,15 +7,16 @@ use anyhow::{Context, bail};
 use mp_data::Line;
 use mp_routing::Figure;
 use mp_train::apply::Judge;
-use mp_train::evaluate::{Evaluation, Judged, Routes};
-use mp_train::folder::OutputFile;
+use mp_train::evaluate::{Evaluation, Judged, Met, Routes, Spending};
+use mp_train::folder::{OutputFile, RunState};
+use mp_train::metric::MetricName;
 use mp_train::split::Split;
 use mp_train::{Error, RunFolder};
 use serde_json::json;
 use tch::Kind;
 
 use crate::args::Eval;
-use crate::output::{self, Align, Table, thousands};
+use crate::output::{self, Align, Table, short, thousands};
 
 /// Of more classes than this, the pairs that are confused most are shown in place of a matrix.
 const MOST_IN_MATRIX: usize = 20;
@@ -31,7 +32,12 @@ pub(crate) fn run(args: Eval) -> anyhow::Result<()> {
     let cache = args.data_dir.clone().resolve_for(&data)?;
     let inputs: Vec<&Path> = args.weights.iter().map(AsRef::as_ref).chain([Path::new(&data)]).collect();
     let predictions = args.predictions.as_ref().map(|path| OutputFile::new(path, args.force, &inputs)).transpose()?;
-    let judge = judge(&args, &cache)?;
+    let mut judge = judge(&args, &cache)?;
+    let met = args.budget.map(|budget| judge.hold_to(budget)).transpose()?;
+    if let (Some(met), Some(run)) = (met, &args.run) {
+        let state = RunState::new(args.checkpoint.into(), args.ema, judge.trained.steps.unwrap_or_default());
+        RunFolder::open(run)?.keep_budget(state, met)?;
+    }
     let split = args.split.into();
     let routes = args.routes.seeded(args.routes_seed);
     let found = match &predictions {
@@ -40,9 +46,10 @@ pub(crate) fn run(args: Eval) -> anyhow::Result<()> {
     };
     let file = predictions.as_ref();
     if args.json {
-        output::json_beside(file, &as_json(&judge, split, routes, &found))?;
+        output::json_beside(file, &as_json(&judge, split, routes, &found, met))?;
     } else {
-        output::text_beside(file, &describe(&judge, split, routes, &found))?;
+        let budget = met.map_or_else(String::new, |met| held_to(&judge, &met));
+        output::text_beside(file, &(describe(&judge, split, routes, &found) + &budget))?;
     }
     if args.classes && !args.json {
         output::text("")?;
@@ -70,22 +77,35 @@ fn judge(args: &Eval, cache: &Path) -> anyhow::Result<Judge> {
     }
 }
 
-fn as_json(judge: &Judge, split: Split, routes: Routes, found: &Evaluation) -> serde_json::Value {
+/// What the budget came to on the images that its threshold was found on.
+fn held_to(judge: &Judge, met: &Met) -> String {
+    let Met { budget, threshold, share, images } = met;
+    format!(
+        "\nbudget of {budget}: blocks run above a probability of {threshold:.4}, which costs {share:.3} on {} {} images",
+        thousands(*images),
+        judge.images_of(Split::Valid),
+    )
+}
+
+fn as_json(judge: &Judge, split: Split, routes: Routes, found: &Evaluation, met: Option<Met>) -> serde_json::Value {
     let names = &judge.trained.identity.classes;
-    json!({
+    let mut object = json!({
         "model": judge.trained.identity.model,
         "data": judge.data(),
         "split": judge.images_of(split),
         "routes": routes.name(),
         "images": found.images,
         "correct": found.correct,
-        "accuracy": Figure(found.accuracy()),
-        "top_5_accuracy": found.top_5_accuracy().map(Figure),
-        "loss": Figure(found.loss),
+        "spending": found.spending,
+        "budget": met,
         "skipped": found.skipped,
         "classes": found.confusion.by_class(names),
         "confused": found.confusion.confused(names),
-    })
+    });
+    for name in MetricName::ALL {
+        object[name.name()] = json!(name.metric().of(found).map(Figure));
+    }
+    object
 }
 
 fn describe(judge: &Judge, split: Split, routes: Routes, found: &Evaluation) -> String {
@@ -105,6 +125,17 @@ fn describe(judge: &Judge, split: Split, routes: Routes, found: &Evaluation) -> 
         thousands(found.correct),
         found.loss,
     );
+    if let Some(Spending { always, routed, executed, all }) = found.spending {
+        let round = |number: f64| short(number.round() as u64);
+        text.push_str(&format!(
+            "\nmultiply-adds of an image: {} chosen ({:.1}% of {}), {} computed, {} of them always",
+            round(routed),
+            100.0 * routed / all as f64,
+            short(all),
+            round(executed),
+            short(always),
+        ));
+    }
     if found.skipped.images > 0 {
         text.push_str(&format!("\n{}: {}", judge.images_of(split), found.skipped));
     }

@@ -39,7 +39,9 @@ pub(crate) fn run(args: &Models) -> anyhow::Result<()> {
     ]);
     for Listed { name, cost, input, summary } in listed {
         let image = format!("{}x{}x{}", input.channels, input.size, input.size);
-        table.row([name, thousands(cost.parameters), short(cost.multiply_adds), image, summary]);
+        let (all, always) = (short(cost.multiply_adds), short(cost.always));
+        let multiply_adds = if cost.always == cost.multiply_adds { all } else { format!("{always} to {all}") };
+        table.row([name, thousands(cost.parameters), multiply_adds, image, summary]);
     }
     table.print()
 }

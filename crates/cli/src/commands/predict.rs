@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 use mp_train::Trained;
 use mp_train::apply::predict::{self, Choice, Chunk, Inputs, LogitsFile, Stream};
-use mp_train::folder::OutputFile;
+use mp_train::folder::{OutputFile, RunState};
 use mp_train::{Error, RunFolder};
 use serde_json::json;
 
@@ -45,7 +45,12 @@ fn network(args: &Predict) -> anyhow::Result<(Trained, &[PathBuf])> {
     if inputs.is_empty() && args.list.is_none() {
         return Err(Error::NoImages { what: "mp-train predict".to_owned() }.into());
     }
-    Ok((super::trained(&folder, args.checkpoint, args.ema)?, inputs))
+    let mut trained = super::trained(&folder, args.checkpoint, args.ema)?;
+    if let Some(budget) = args.budget {
+        let state = RunState::new(args.checkpoint.into(), args.ema, trained.steps.unwrap_or_default());
+        trained.model.set_threshold(folder.budget(&state, budget)?.threshold);
+    }
+    Ok((trained, inputs))
 }
 
 /// A row for each input: one that cannot be read ends it, or rows would stand for other inputs than they seem to.

@@ -134,8 +134,11 @@ fn describe(summary: &Summary) -> String {
         true => format!(" of {}, ended early", summary.epochs),
         false => String::new(),
     };
+    let routed = summary
+        .routed_multiply_adds
+        .map_or_else(String::new, |routed| format!(", {} of them chosen on average", short(routed.round() as u64)));
     format!(
-        "{} on {}: {} parameters, {} multiply-adds\n\
+        "{} on {}: {} parameters, {} multiply-adds{routed}\n\
          accuracy {:.2}%{} on {} images after epoch {}{early}, best {:.2}% after epoch {}; {:.0} s of training, {:.0} images/s",
         summary.model,
         summary.data,

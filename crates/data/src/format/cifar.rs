@@ -3,15 +3,19 @@
 //!
 //! Layouts: <https://www.cs.toronto.edu/~kriz/cifar.html>, "Binary version" and "Python / Matlab versions".
 
+use std::collections::BTreeSet;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
 
+use super::few_files::FewFiles;
 use super::pickled::Pickled;
 use super::{Raw, malformed, planes};
 use crate::error::Line;
-use crate::{Error, ImageShape, file};
+use crate::open::splits;
+use crate::parts::Parts;
+use crate::{Error, Format, ImageShape, Manifest, Splits, file};
 
 const SHAPE: ImageShape = ImageShape { channels: 3, height: 32, width: 32 };
 
@@ -234,6 +238,75 @@ fn parse(path: &Path, bytes: &[u8], layout: Layout, raw: &mut Raw) -> Result<(),
         planes::from_rows(planes, SHAPE, &mut raw.pixels);
     }
     Ok(())
+}
+
+/// Either version of CIFAR-10.
+pub(crate) fn find_10(folder: &Path, names: &BTreeSet<String>) -> Result<Option<FewFiles>, Error> {
+    either(folder, names, Layout::Cifar10)
+}
+
+/// Either version of CIFAR-100.
+pub(crate) fn find_100(folder: &Path, names: &BTreeSet<String>) -> Result<Option<FewFiles>, Error> {
+    either(folder, names, Layout::Cifar100)
+}
+
+fn either(folder: &Path, names: &BTreeSet<String>, layout: Layout) -> Result<Option<FewFiles>, Error> {
+    let binary = version(folder, names, layout, Version::Binary)?;
+    // `train` and `test` are names that anything may have; with `meta` beside them they are CIFAR-100.
+    let pickles = match layout == Layout::Cifar10 || names.contains("meta") {
+        true => version(folder, names, layout, Version::Pickled)?,
+        false => None,
+    };
+    match (binary, pickles) {
+        (Some(_), Some(_)) => Err(Error::Unrecognised {
+            folder: folder.to_owned(),
+            expected: "the files of one data set".to_owned(),
+            found: format!("both versions of {layout} side by side"),
+        }),
+        (binary, pickles) => Ok(binary.or(pickles)),
+    }
+}
+
+fn version(
+    folder: &Path,
+    names: &BTreeSet<String>,
+    layout: Layout,
+    version: Version,
+) -> Result<Option<FewFiles>, Error> {
+    let files: Vec<_> = layout.files().iter().map(|file| version.name(file)).collect();
+    if !files.iter().any(|file| names.contains(*file)) {
+        return Ok(None);
+    }
+    if let Some(missing) = files.iter().find(|file| !names.contains(**file)) {
+        return Err(Error::Missing { path: folder.join(missing), expected: format!("{layout} {version}") });
+    }
+    let described = ["batches.meta", "batches.meta.txt", "meta", "coarse_label_names.txt", "fine_label_names.txt"];
+    let used: Vec<String> = files.iter().chain(&described).map(|name| (*name).to_owned()).collect();
+    let mut train: Vec<_> = files.iter().map(|file| folder.join(file)).collect();
+    let Some(test) = train.pop() else { return Ok(None) };
+    Ok(Some(FewFiles::new(used, move |name, classes, _| {
+        let test = read(&[test], layout, version)?;
+        both(name, layout, classes, read(&train, layout, version)?, test)
+    })))
+}
+
+/// The data set in an official archive.
+pub(crate) fn in_archive(path: &Path, layout: Layout, version: Version) -> FewFiles {
+    let path = path.to_owned();
+    FewFiles::new([] as [String; 0], move |name, classes, _| {
+        let (train, test) = read_archive(&path, layout, version)?;
+        both(name, layout, classes, train, test)
+    })
+}
+
+fn both(name: &str, layout: Layout, classes: Option<Vec<String>>, train: Raw, test: Raw) -> Result<Splits, Error> {
+    let format = match layout {
+        Layout::Cifar10 => Format::Cifar10,
+        Layout::Cifar100 => Format::Cifar100,
+    };
+    let official = Manifest::all().iter().find(|manifest| manifest.format == format);
+    let classes = classes.or_else(|| official.map(|manifest| manifest.classes.clone())).unwrap_or_default();
+    splits(name, format, classes, Parts::tested(train, test))
 }
 
 #[cfg(test)]

@@ -2,14 +2,46 @@
 //!
 //! Layout: <http://yann.lecun.com/exdb/mnist/>, "file formats". Files may be compressed with gzip, whatever their name.
 
+use std::collections::BTreeSet;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
 
+use super::few_files::{FewFiles, complete, numbered, same_shape};
 use super::{Raw, malformed, push_columns};
 use crate::error::Line;
-use crate::{Error, ImageShape, file};
+use crate::open::splits;
+use crate::parts::Parts;
+use crate::{Error, Format, ImageShape, file};
+
+const NAMES: [&str; 4] =
+    ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
+
+/// The four files, each plain or compressed, with a hyphen or a dot before `idx`.
+pub(crate) fn find(folder: &Path, names: &BTreeSet<String>) -> Result<Option<FewFiles>, Error> {
+    let spelled = NAMES.map(|name| {
+        let dotted = name.replacen("-idx", ".idx", 1);
+        let spellings = [name.to_owned(), format!("{name}.gz"), dotted.clone(), format!("{dotted}.gz")];
+        spellings.into_iter().find(|spelling| names.contains(spelling)).ok_or(name)
+    });
+    if spelled.iter().all(Result::is_err) {
+        return Ok(None);
+    }
+    let used: Vec<String> = spelled.iter().flatten().cloned().collect();
+    let [train_images, train_labels, test_images, test_labels] =
+        complete(folder, spelled, "IDX, plain or with .gz at the end of its name")?;
+    Ok(Some(FewFiles::new(used, move |name, classes, _| {
+        let train = read(&train_images, &train_labels, classes.as_ref().map(Vec::len))?;
+        let classes = match classes {
+            Some(classes) => classes,
+            None => numbered(count_classes(&train_labels, &train.labels)?),
+        };
+        let test = read(&test_images, &test_labels, Some(classes.len()))?;
+        same_shape(&train_images, &train, &test_images, &test)?;
+        splits(name, Format::Idx, classes, Parts::tested(train, test))
+    })))
+}
 
 /// Deflate cannot expand a byte to more than this many (zlib manual, "Maximum expansion factor").
 const MOST_EXPANSION: u64 = 1032;

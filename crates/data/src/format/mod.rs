@@ -4,7 +4,9 @@ pub(crate) mod annotated;
 pub(crate) mod cifar;
 pub(crate) mod class_folders;
 pub(crate) mod digits;
+pub(crate) mod few_files;
 pub(crate) mod idx;
+pub(crate) mod kin;
 pub(crate) mod listing;
 pub(crate) mod lists;
 pub(crate) mod map;
@@ -22,58 +24,59 @@ use std::path::Path;
 pub use pictures::read_picture;
 
 use crate::{Error, ImageShape};
+use few_files::Finder;
 
-/// The formats a data set can be stored in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum Format {
-    /// The embedded digits: records of one label byte and 64 grey levels from 0 to 16.
-    Digits,
-    /// Four IDX files (the format of MNIST), each plain or compressed with gzip.
-    Idx,
-    /// Four IDX files of one split of EMNIST, whose images lie on their sides.
-    Emnist,
-    /// Four IDX files of QMNIST, whose labels are rows of numbers.
-    Qmnist,
-    /// CIFAR-10: six files, binary or Python pickles, or the official archive of either.
-    Cifar10,
-    /// CIFAR-100: two files, binary or Python pickles, or the official archive of either.
-    Cifar100,
-    /// A folder of JPEG, PNG, WebP or BMP files for each class.
-    Folder,
-    /// Such files with a table of their classes.
-    List,
-    /// Tar files with `key.jpg` and `key.cls`, as WebDataset writes them.
-    Shards,
-    /// NumPy's `.npy` files or an `.npz` archive: images as bytes, labels as whole numbers.
-    Numpy,
-    /// SVHN's cropped digits: `train_32x32.mat` and `test_32x32.mat`.
-    Svhn,
-    /// STL-10's binary files, without the images that have no labels.
-    Stl10,
-    /// One file that [`pack`](crate::pack()) has written.
-    Packed,
+macro_rules! formats {
+    ($($(#[$about:meta])* $format:ident = $key:literal, $name:literal $(, $find:path)?;)*) => {
+        /// The formats a data set can be stored in.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+        #[non_exhaustive]
+        pub enum Format {
+            $($(#[$about])* #[serde(rename = $key)] $format,)*
+        }
+
+        impl Format {
+            /// What finds the data sets of those formats that consist of a few files.
+            pub(crate) const FINDERS: &'static [Finder] = &[$($($find,)?)*];
+        }
+
+        impl std::fmt::Display for Format {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(match self {
+                    $(Self::$format => $name,)*
+                })
+            }
+        }
+    };
 }
 
-impl std::fmt::Display for Format {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Digits => "embedded digits",
-            Self::Idx => "IDX",
-            Self::Emnist => "EMNIST (IDX)",
-            Self::Qmnist => "QMNIST (IDX)",
-            Self::Cifar10 => "CIFAR-10",
-            Self::Cifar100 => "CIFAR-100",
-            Self::Folder => "folder for each class",
-            Self::List => "list of pictures",
-            Self::Shards => "tar files (WebDataset)",
-            Self::Numpy => "NumPy arrays",
-            Self::Svhn => "SVHN (MATLAB)",
-            Self::Stl10 => "STL-10 binary",
-            Self::Packed => "packed file",
-        })
-    }
+formats! {
+    /// The embedded digits: records of one label byte and 64 grey levels from 0 to 16.
+    Digits = "digits", "embedded digits";
+    /// Four IDX files (the format of MNIST), each plain or compressed with gzip.
+    Idx = "idx", "IDX", idx::find;
+    /// Four IDX files of one split of EMNIST, whose images lie on their sides.
+    Emnist = "emnist", "EMNIST (IDX)", kin::emnist;
+    /// Four IDX files of QMNIST, whose labels are rows of numbers.
+    Qmnist = "qmnist", "QMNIST (IDX)", kin::qmnist;
+    /// CIFAR-10: six files, binary or Python pickles, or the official archive of either.
+    Cifar10 = "cifar10", "CIFAR-10", cifar::find_10;
+    /// CIFAR-100: two files, binary or Python pickles, or the official archive of either.
+    Cifar100 = "cifar100", "CIFAR-100", cifar::find_100;
+    /// A folder of JPEG, PNG, WebP or BMP files for each class.
+    Folder = "folder", "folder for each class";
+    /// Such files with a table of their classes.
+    List = "list", "list of pictures";
+    /// Tar files with `key.jpg` and `key.cls`, as WebDataset writes them.
+    Shards = "shards", "tar files (WebDataset)";
+    /// NumPy's `.npy` files or an `.npz` archive: images as bytes, labels as whole numbers.
+    Numpy = "numpy", "NumPy arrays", numpy::find;
+    /// SVHN's cropped digits: `train_32x32.mat` and `test_32x32.mat`.
+    Svhn = "svhn", "SVHN (MATLAB)", svhn::find;
+    /// STL-10's binary files, without the images that have no labels.
+    Stl10 = "stl10", "STL-10 binary", stl10::find;
+    /// One file that [`pack`](crate::pack()) has written.
+    Packed = "packed", "packed file", packed::find;
 }
 
 /// The images of one split as they come out of a file.

@@ -2,16 +2,19 @@
 //!
 //! Layout: NumPy Enhancement Proposal 1, "A simple file format for NumPy arrays".
 
+use std::collections::{BTreeSet, HashMap};
 use std::io::{BufReader, ErrorKind, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use zip::ZipArchive;
 
-use super::malformed;
+use super::few_files::{FewFiles, has_ending, numbered, one_of};
+use super::{Raw, count_classes, malformed};
 use crate::error::{Line, is_printable};
 use crate::ignored::Ignored;
+use crate::open::splits;
 use crate::parts::Parts;
-use crate::{Error, ImageShape, file};
+use crate::{Error, Format, ImageShape, Splits, file};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 /// No header of an array that is of use is longer.
@@ -312,6 +315,79 @@ fn describe(header: &str) -> Option<(String, bool, Vec<usize>)> {
     let sizes = shape.split(',').map(str::trim).filter(|size| !size.is_empty());
     let shape = sizes.map(|size| size.trim_end_matches('L').parse().ok()).collect::<Option<Vec<usize>>>()?;
     plain.then(|| (descr.to_owned(), fortran_order, shape))
+}
+
+/// Pairs of `.npy` files, or one archive of them.
+pub(crate) fn find(folder: &Path, names: &BTreeSet<String>) -> Result<Option<FewFiles>, Error> {
+    let archives: Vec<_> = names.iter().filter(|name| has_ending(name, "npz")).collect();
+    if let [name] = archives[..] {
+        return Ok(Some(in_archive(&folder.join(name))));
+    }
+    let stems: Vec<&str> = names.iter().filter_map(|name| name.strip_suffix(".npy")).collect();
+    if let Some(pairs) = pairs(&stems) {
+        let file = |stem: &str| format!("{stem}.npy");
+        let used: Vec<String> = pairs.iter().flat_map(|(_, pair)| pair.map(file)).collect();
+        let pairs = pairs.map(|_, pair| pair.map(|stem| folder.join(file(stem))));
+        return Ok(Some(FewFiles::new(used, move |name, classes, _| {
+            all(name, classes, pairs.try_map(|_, [images, labels]| read_pair(&images, &labels))?)
+        })));
+    }
+    match &archives[..] {
+        [] => Ok(None),
+        several => Err(one_of(folder, several)),
+    }
+}
+
+/// The data set in an archive.
+pub(crate) fn in_archive(path: &Path) -> FewFiles {
+    let used = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+    let path = path.to_owned();
+    FewFiles::new(used, move |name, classes, ignored| all(name, classes, read_archive(&path, ignored)?))
+}
+
+/// Labels are numbers without a gap, or names of classes, which then are in the order of the alphabet.
+fn all(name: &str, known: Option<Vec<String>>, arrays: Parts<Arrays>) -> Result<Splits, Error> {
+    let fault = |place: &Path, index: usize, expected: &str, found: String| {
+        malformed(place, 8, format!("label {index}: {expected}"), found)
+    };
+    let train = &arrays.train;
+    let (classes, named) = match &train.labels {
+        Labels::Numbers(labels) => {
+            let count = count_classes(labels)
+                .map_err(|(index, expected)| fault(&train.places[1], index, &expected, labels[index].to_string()))?;
+            (known.filter(|classes| classes.len() == count).unwrap_or_else(|| numbered(count)), false)
+        }
+        Labels::Names(names) => (names.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect(), true),
+    };
+    let numbers: HashMap<&str, u32> = classes.iter().map(String::as_str).zip(0..).collect();
+    let (first, shape) = (train.places[0].clone(), train.shape);
+    let parts = arrays.try_map(|_, Arrays { shape: found, pixels, labels, places: [images, place] }| {
+        if found != shape {
+            return Err(malformed(&images, 8, format!("images of {shape}, as in {}", Line(&first)), found));
+        }
+        let labels = match labels {
+            Labels::Numbers(_) if named => {
+                return Err(malformed(&place, 8, "names of classes, as in train", "numbers"));
+            }
+            Labels::Numbers(labels) => match labels.iter().position(|&label| label as usize >= classes.len()) {
+                None => labels,
+                Some(index) => {
+                    let expected = format!("one from 0 to {}", classes.len() - 1);
+                    return Err(fault(&place, index, &expected, labels[index].to_string()));
+                }
+            },
+            Labels::Names(_) if !named => return Err(malformed(&place, 8, "numbers, as in train", "names of classes")),
+            Labels::Names(names) => {
+                let number = |(index, class): (usize, &String)| {
+                    let found = format!("`{}`", Line(class));
+                    numbers.get(class.as_str()).copied().ok_or_else(|| fault(&place, index, "a class of train", found))
+                };
+                names.iter().enumerate().map(number).collect::<Result<_, _>>()?
+            }
+        };
+        Ok(Raw { shape, labels, pixels })
+    })?;
+    splits(name, Format::Numpy, classes.clone(), parts)
 }
 
 #[cfg(test)]

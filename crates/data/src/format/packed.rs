@@ -4,19 +4,22 @@
 //! short: a header of 64 bytes, a JSON text with the names, an index with 24 bytes for each image, then the images.
 //! All numbers are little-endian.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use memmap2::Mmap;
 
+use super::few_files::{FewFiles, has_ending, one_of};
 use super::malformed;
 use super::map::map;
 use crate::error::{Line, is_printable};
 use crate::fingerprint::Fingerprint;
 use crate::image::all_rows;
+use crate::open::lazy;
 use crate::parts::{Parts, Split};
-use crate::{Dataset, Error, Image, ImageShape, ImageView, Rows, decode};
+use crate::{Dataset, Error, Format, Image, ImageShape, ImageView, Rows, Splits, decode};
 
 pub(crate) const MAGIC: [u8; 8] = *b"\x89MPD\r\n\x1a\n";
 /// The version of files with validation images; those without are of version 1, which earlier releases read, too.
@@ -333,4 +336,25 @@ impl Dataset for PackedSplit {
         })?;
         Ok(buffer.view())
     }
+}
+
+/// The packed file in a folder.
+pub(crate) fn find(folder: &Path, names: &BTreeSet<String>) -> Result<Option<FewFiles>, Error> {
+    let packed: Vec<_> = names.iter().filter(|name| has_ending(name, "mpd")).collect();
+    match packed[..] {
+        [] => Ok(None),
+        [name] => Ok(Some(in_file(&folder.join(name)))),
+        _ => Err(one_of(folder, &packed)),
+    }
+}
+
+/// The data set in a packed file.
+pub(crate) fn in_file(path: &Path) -> FewFiles {
+    let used = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+    let path = path.to_owned();
+    FewFiles::new(used, move |name, _, _| {
+        let packed = Packed::open(&path)?;
+        let Meta { mean, std, .. } = packed.head.meta.clone();
+        Ok(Splits { mean, std, ..lazy(name, Format::Packed, PackedSplit::parts(name, &packed))? })
+    })
 }

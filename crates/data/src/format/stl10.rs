@@ -2,11 +2,16 @@
 //!
 //! Layout: <https://cs.stanford.edu/~acoates/stl10/>, "Binary files".
 
+use std::collections::BTreeSet;
+use std::io::Read;
 use std::path::Path;
 
+use super::few_files::{FewFiles, whole};
 use super::{Raw, malformed, planes};
 use crate::error::Line;
-use crate::{Error, ImageShape, file};
+use crate::open::splits;
+use crate::parts::Parts;
+use crate::{Error, Format, ImageShape, file};
 
 const SHAPE: ImageShape = ImageShape { channels: 3, height: 96, width: 96 };
 const CLASSES: u8 = 10;
@@ -16,6 +21,34 @@ pub(crate) const NAMES: [&str; CLASSES as usize] =
     ["airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck"];
 
 /// Reads a file of images and its file of labels.
+pub(crate) fn find(folder: &Path, names: &BTreeSet<String>) -> Result<Option<FewFiles>, Error> {
+    let wanted = ["train_X.bin", "train_y.bin", "test_X.bin", "test_y.bin"];
+    let listed = "class_names.txt";
+    let class_names = names.get(listed).map(|name| folder.join(name));
+    let files = whole(folder, names, wanted, "STL-10 binary")?;
+    Ok(files.map(|[train_images, train_labels, test_images, test_labels]| {
+        FewFiles::new(wanted.into_iter().chain([listed]), move |name, classes, _| {
+            let (train, test) = (read(&train_images, &train_labels), read(&test_images, &test_labels));
+            let classes = match (classes, class_names) {
+                (Some(classes), _) => classes,
+                (None, Some(path)) => class_names_in(&path)?,
+                (None, None) => NAMES.map(str::to_owned).to_vec(),
+            };
+            splits(name, Format::Stl10, classes, Parts::tested(train?, test?))
+        })
+    }))
+}
+
+fn class_names_in(path: &Path) -> Result<Vec<String>, Error> {
+    let mut text = String::new();
+    file::open(path).and_then(|mut file| file.read_to_string(&mut text)).map_err(Error::io("read", path))?;
+    let names: Vec<_> = text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect();
+    match names.len() == NAMES.len() {
+        true => Ok(names),
+        false => Err(malformed(path, 0, format!("{} lines with a name each", NAMES.len()), names.len())),
+    }
+}
+
 pub(crate) fn read(images: &Path, labels: &Path) -> Result<Raw, Error> {
     let read = |path: &Path| file::read(path).map_err(Error::io("read", path));
     parse((images, &read(images)?), (labels, &read(labels)?))

@@ -4,13 +4,17 @@
 //! Layouts: <http://ufldl.stanford.edu/housenumbers/>, "Format 2", and MathWorks, "MAT-File Format", level 5. Of the latter this is
 //! what such files need: little-endian numeric arrays, plain or compressed.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::Path;
 
 use flate2::read::ZlibDecoder;
 
+use super::few_files::{FewFiles, numbered, same_shape, whole};
 use super::{Raw, malformed, push_columns};
-use crate::{Error, ImageShape, file};
+use crate::open::splits;
+use crate::parts::Parts;
+use crate::{Error, Format, ImageShape, file};
 
 const SHAPE: ImageShape = ImageShape { channels: 3, height: 32, width: 32 };
 /// Deflate cannot expand a byte to more than this many (zlib manual, "Maximum expansion factor").
@@ -28,6 +32,18 @@ const MATRIX: u32 = 14;
 const COMPRESSED: u32 = 15;
 
 /// Reads one split.
+pub(crate) fn find(folder: &Path, names: &BTreeSet<String>) -> Result<Option<FewFiles>, Error> {
+    let wanted = ["train_32x32.mat", "test_32x32.mat"];
+    let files = whole(folder, names, wanted, "SVHN's cropped digits")?;
+    Ok(files.map(|[train_path, test_path]| {
+        FewFiles::new(wanted, move |name, classes, _| {
+            let (train, test) = (read(&train_path)?, read(&test_path)?);
+            same_shape(&train_path, &train, &test_path, &test)?;
+            splits(name, Format::Svhn, classes.unwrap_or_else(|| numbered(10)), Parts::tested(train, test))
+        })
+    }))
+}
+
 pub(crate) fn read(path: &Path) -> Result<Raw, Error> {
     parse(path, &file::read(path).map_err(Error::io("read", path))?)
 }

@@ -1,7 +1,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::*;
-use crate::{ImageShape, ImageView, Images};
+use crate::{Error, ImageShape, ImageView, Images};
 
 fn classes() -> Vec<String> {
     vec!["cat".to_owned(), "lizard".to_owned()]

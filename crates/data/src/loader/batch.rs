@@ -1,6 +1,5 @@
 //! What a loader serves, and what it had to leave out.
 
-use std::error::Error as _;
 use std::fmt;
 
 use ndarray::{Array1, Array2, Array4};
@@ -80,17 +79,6 @@ impl fmt::Display for SkipCount {
             None => Ok(()),
         }
     }
-}
-
-/// An error with its causes, in one line.
-pub(super) fn one_line(error: &Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        line = format!("{line}: {error}");
-        cause = error.source();
-    }
-    line
 }
 
 impl Batch {

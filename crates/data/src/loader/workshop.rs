@@ -6,7 +6,6 @@ use crossbeam_channel::Sender;
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use super::batch::one_line;
 use super::sampler::Order;
 use super::{Batch, LoaderConfig, OnDamage, Position, Skipped};
 use crate::{BatchMix, Dataset, Error, Image, ImageShape, Pipeline, Scratch};
@@ -152,7 +151,7 @@ impl Workshop {
                     return Ok(missing);
                 }
                 Err(error) if self.config.damaged == OnDamage::Fail => return Err(error),
-                Err(error) => missing = missing.or(Some(Skipped { place, index, reason: one_line(&error) })),
+                Err(error) => missing = missing.or(Some(Skipped { place, index, reason: error.on_one_line() })),
             }
         }
         let reason = missing.map(|missing| missing.reason).unwrap_or_default();

@@ -1,7 +1,6 @@
 //! From a name or a path to the splits of a data set.
 
 mod by_files;
-mod kin;
 mod read;
 mod recognise;
 mod splits;
@@ -10,13 +9,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::Line;
+use crate::format::kin::Kin;
 use crate::format::{Raw, digits};
 use crate::ignored::Ignored;
 use crate::manifest::{Manifest, Source};
 use crate::parts::{Parts, Split};
 use crate::{Dataset, Error, Format, Images, Statistics, Subset};
 
-use kin::Kin;
 use recognise::{Files, Found};
 
 /// A data set, ready to train on.
@@ -103,7 +102,7 @@ fn open_known(manifest: &'static Manifest, cache_dir: &Path) -> Result<Splits, E
     };
     // A folder may hold several splits of EMNIST; the name says which of them is meant.
     let found = match Kin::named(folder, manifest)? {
-        Some(kin) => Found { files: Files::Kin(kin), ignored: Ignored::default() },
+        Some(kin) => Found { files: Files::Few(kin.files()), ignored: Ignored::default() },
         None => Found::find(folder)?,
     };
     let splits = found.read(&manifest.name, Some(manifest.classes.clone()))?;
@@ -142,13 +141,13 @@ fn open_path(path: &Path) -> Result<Splits, Error> {
 }
 
 /// The parts of images that are not decoded to be opened.
-fn lazy<D: Dataset + 'static>(name: &str, format: Format, parts: Parts<D>) -> Result<Splits, Error> {
+pub(crate) fn lazy<D: Dataset + 'static>(name: &str, format: Format, parts: Parts<D>) -> Result<Splits, Error> {
     let parts = parts.map(|_, images| Arc::new(images) as Arc<dyn Dataset>);
     gathered(name, format, parts, Statistics::imagenet())
 }
 
 /// The parts of images that lie in memory.
-fn splits(name: &str, format: Format, classes: Vec<String>, parts: Parts<Raw>) -> Result<Splits, Error> {
+pub(crate) fn splits(name: &str, format: Format, classes: Vec<String>, parts: Parts<Raw>) -> Result<Splits, Error> {
     let images = |split: Split, raw: Raw| {
         Images::new(format!("{name}/{split}"), raw.shape, classes.clone(), raw.labels, raw.pixels)
     };

@@ -4,48 +4,23 @@ use std::ffi::OsString;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::kin::Kin;
 use super::splits::{self, Branch, Named};
 use super::{by_files, splits::Outcome};
 use crate::error::Line;
-use crate::format::cifar::{self, Layout, Version};
+use crate::format::cifar;
 use crate::format::class_folders::one_class;
+use crate::format::few_files::{FewFiles, has_ending};
 use crate::format::listing::{Listing, holds_pictures, list, some, walk};
 use crate::format::lists::{self, List, Table};
-use crate::format::{packed, shards};
+use crate::format::{numpy, packed, shards};
 use crate::ignored::Ignored;
 use crate::parts::{Parts, Split};
 use crate::{Error, file};
 
 /// The files of a data set, recognised by their names.
 pub(super) enum Files {
-    Idx {
-        train: [PathBuf; 2],
-        test: [PathBuf; 2],
-    },
-    Kin(Kin),
-    Cifar {
-        layout: Layout,
-        version: Version,
-        train: Vec<PathBuf>,
-        test: PathBuf,
-    },
-    CifarArchive {
-        layout: Layout,
-        version: Version,
-        path: PathBuf,
-    },
-    Svhn {
-        train: PathBuf,
-        test: PathBuf,
-    },
-    Stl10 {
-        train: [PathBuf; 2],
-        test: [PathBuf; 2],
-        names: Option<PathBuf>,
-    },
-    NumpyPairs(Parts<[PathBuf; 2]>),
-    NumpyArchive(PathBuf),
+    /// A few files of a format that knows their names.
+    Few(FewFiles),
     /// A folder for each class, without folders for splits.
     Classes(PathBuf),
     /// Folders for splits, with a folder for each class in each.
@@ -57,7 +32,6 @@ pub(super) enum Files {
     /// Tables of pictures, and the folder in which all lie.
     Listed(PathBuf, Parts<List>),
     Shards(Parts<Vec<PathBuf>>),
-    Packed(PathBuf),
 }
 
 /// What was recognised, and what lies beside it.
@@ -134,11 +108,12 @@ impl Found {
 
     /// The data set in this folder, or in one at most `depth` below it: one of few files, or in folders for its splits.
     fn within(folder: &Path, listing: &Listing, depth: usize, nearly: &mut Nearly) -> Result<Option<Self>, Error> {
-        if let Some((files, used)) = by_files::find(folder, listing)? {
+        if let Some(files) = by_files::find(folder, listing)? {
+            let used = &files.used;
             let mut ignored = Ignored::default();
             let others = listing.files.iter().filter(|name| !used.iter().any(|used| **used == ***name));
             others.for_each(|name| lists::count(name, &mut ignored));
-            return Self { files, ignored }.with_folders(folder, listing, &[]).map(Some);
+            return Self { files: Files::Few(files), ignored }.with_folders(folder, listing, &[]).map(Some);
         }
         match splits::find(folder, listing)? {
             Outcome::Found(found) => {
@@ -241,7 +216,7 @@ impl Found {
     /// What is used where there is nothing else: archives are often left beside what was unpacked from them.
     fn archived(folder: &Path, listing: &Listing) -> Result<Option<Self>, Error> {
         let names: Vec<_> = listing.file_names().map(str::to_owned).collect();
-        let tars: Vec<_> = names.iter().filter(|name| by_files::has_ending(name, "tar")).cloned().collect();
+        let tars: Vec<_> = names.iter().filter(|name| has_ending(name, "tar")).cloned().collect();
         let mut ignored = listing.ignored.clone();
         if !tars.is_empty() {
             let parts = shards::by_split(folder, &tars)?;
@@ -271,11 +246,11 @@ impl Files {
         let file = file::open(path).map_err(Error::io("read", path))?;
         file.take(512).read_to_end(&mut start).map_err(Error::io("read", path))?;
         match &start[..] {
-            bytes if bytes.starts_with(&packed::MAGIC) => Ok(Self::Packed(path.to_owned())),
-            [b'P', b'K', 3, 4, ..] => Ok(Self::NumpyArchive(path.to_owned())),
+            bytes if bytes.starts_with(&packed::MAGIC) => Ok(Self::Few(packed::in_file(path))),
+            [b'P', b'K', 3, 4, ..] => Ok(Self::Few(numpy::in_archive(path))),
             bytes if bytes.get(257..262) == Some(b"ustar") => Ok(Self::Shards(Parts::train(vec![path.to_owned()]))),
             [0x1f, 0x8b, ..] => match cifar::identify(path)? {
-                Some((layout, version)) => Ok(Self::CifarArchive { layout, version, path: path.to_owned() }),
+                Some((layout, version)) => Ok(Self::Few(cifar::in_archive(path, layout, version))),
                 None => Err(Error::Unrecognised {
                     folder: path.to_owned(),
                     expected: "an official archive of CIFAR-10 or CIFAR-100".to_owned(),

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::by_files::has_ending;
 use super::recognise::Files;
 use crate::Error;
 use crate::error::Line;
 use crate::format::annotated::ANNOTATIONS;
 use crate::format::class_folders::one_class;
+use crate::format::few_files::has_ending;
 use crate::format::listing::{Listing, holds_pictures, list, some, walk};
 use crate::format::pictures::nothing;
 use crate::ignored::Ignored;

@@ -72,7 +72,9 @@ inline void expect_near(double found, double expected, double tolerance, const c
 constexpr int64_t kCounts[] = {0, 1, 3, 7, 15, 16, 17, 31, 33, 63, 64, 65, 511, 512, 513, 1025, 2047};
 
 void check_conv();
+void check_direct_conv();
 void check_gate();
 void check_mix();
 void check_norm();
+void check_pool();
 void check_step();

@@ -13,9 +13,11 @@ namespace {
 
 void check_all() {
   check_conv();
+  check_direct_conv();
   check_gate();
   check_mix();
   check_norm();
+  check_pool();
   check_step();
 }
 

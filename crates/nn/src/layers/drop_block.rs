@@ -40,11 +40,16 @@ impl DropBlock {
         }
         Ok(DropBlock { probability, block })
     }
+
+    /// Whether anything is dropped.
+    pub fn is_active(&self, mode: Mode) -> bool {
+        mode.is_train() && self.probability > 0.0
+    }
 }
 
 impl Module for DropBlock {
     fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
-        if !mode.is_train() || self.probability == 0.0 {
+        if !self.is_active(mode) {
             return x.shallow_clone();
         }
         let (batch, channels, height, width) = x.size4().expect("a map of four axes");

@@ -1,5 +1,6 @@
 //! Pooling by the largest.
 
+use mp_native::{PoolWindows, can_max_pool, max_pool};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
@@ -62,6 +63,15 @@ impl MaxPool2d {
 /// Where [`MaxPool2d::output_size`] is an error for height or width.
 impl Module for MaxPool2d {
     fn forward(&self, x: &Tensor, _mode: Mode) -> Tensor {
+        // Of windows of 16 cells a side ours would run out of numbers for them.
+        if let (true, Ok(height), Ok(width)) =
+            (can_max_pool(x) && self.kernel < 16, self.output_size(x.size()[2]), self.output_size(x.size()[3]))
+        {
+            let windows =
+                PoolWindows { kernel: self.kernel, stride: self.stride, padding: self.padding, count: [height, width] };
+            // Both were asked before: what is left is a fault of ours.
+            return max_pool(x, windows).unwrap_or_else(|error| panic!("{error}"));
+        }
         x.max_pool2d([self.kernel; 2], [self.stride; 2], [self.padding; 2], [1; 2], self.ceil)
     }
 }

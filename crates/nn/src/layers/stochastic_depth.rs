@@ -38,11 +38,16 @@ impl StochasticDepth {
             Err(Error::config("stochastic depth's probability", "0 up to, not including, 1", probability))
         }
     }
+
+    /// Whether anything is dropped.
+    pub fn is_active(&self, mode: Mode) -> bool {
+        mode.is_train() && self.probability > 0.0
+    }
 }
 
 impl Module for StochasticDepth {
     fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
-        if !mode.is_train() || self.probability == 0.0 {
+        if !self.is_active(mode) {
             return x.shallow_clone();
         }
         let kept = 1.0 - self.probability;

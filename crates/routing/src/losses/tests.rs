@@ -197,6 +197,41 @@ fn half_precision_routes_are_read_in_float32() {
 }
 
 #[test]
+fn a_layer_that_may_be_skipped_is_held_to_how_often_it_runs() {
+    // One runs for 1 of 4 samples, the other for 3 of 4: (0.25 - 0.5)² and (0.75 - 0.5)², mean 0.0625.
+    let mut trace = Trace::new();
+    for runs in [[1.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 0.0]] {
+        let weights: Vec<f64> = runs.iter().flat_map(|run| [1.0 - run, *run]).collect();
+        push(&mut trace, [4, 1, 2], &weights, None, Normalisation::Targets);
+    }
+    trace.layers.iter_mut().for_each(|layer| layer.decision.cost = vec![0, 9]);
+    let mean = |rate| target_rate(&trace, rate);
+    assert_close(mean(0.5), 0.0625);
+    // At 0.4: 0.0225 and 0.1225. The code's loss is 2 · mean, the paper's the sum: with two layers they are one.
+    assert_close(mean(0.4), 0.0725);
+    trace.layers.truncate(1);
+    assert_close(target_rate(&trace, 0.25), 0.0);
+}
+
+#[test]
+fn the_balance_of_choices_counts_what_was_chosen_and_weighs_probabilities() {
+    // Two samples of one source: probabilities (3/4, 1/4) and (1/2, 1/2), both choose the first. f = (1, 0), P_1 = 5/8, E = 2.
+    let third = 3.0_f64.ln();
+    let mut trace = Trace::new();
+    let one_hot = [1.0, 0.0, 1.0, 0.0];
+    push(&mut trace, [2, 1, 2], &one_hot, Some(&[third, 0.0, 0.0, 0.0]), Normalisation::Targets);
+    trace.layers[0].decision.chosen = Some(Tensor::from_slice(&one_hot).view([2, 1, 2]).gt(0.5));
+    assert_close(balance(&trace), 1.25);
+    // A second source that had none of the samples is even.
+    let mut trace = Trace::new();
+    let weights = [1.0, 0.0, 0.0, 0.0];
+    push(&mut trace, [1, 2, 2], &weights, Some(&[third, 0.0, 5.0, 0.0]), Normalisation::Targets);
+    trace.layers[0].decision.chosen = Some(Tensor::from_slice(&weights).view([1, 2, 2]).gt(0.5));
+    // 2 · 1 · 3/4 for the first, 1 for the second.
+    assert_close(balance(&trace), 1.25);
+}
+
+#[test]
 fn a_loss_on_an_empty_trace_is_an_error() {
     for name in ALL {
         assert_eq!(

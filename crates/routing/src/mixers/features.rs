@@ -106,6 +106,23 @@ impl RunningFeatures {
         }
     }
 
+    /// The same for sources that have only some images of the batch, by their means `[n, C]`; one without two images keeps its
+    /// statistics.
+    pub(super) fn see_some(&self, means: &[Tensor]) {
+        let _guard = tch::no_grad_guard();
+        let _ = self.batches.shallow_clone().g_add_scalar_(1.0);
+        let share = self.batches.reciprocal().clamp_min(MOMENTUM);
+        for (source, z) in (0..).zip(means).filter(|(_, z)| z.size()[0] > 1) {
+            let z = z.to_kind(self.mean.kind());
+            let found = [z.mean_dim([0_i64].as_slice(), false, None), z.var_dim([0_i64].as_slice(), true, false)];
+            for (running, found) in [&self.mean, &self.var].into_iter().zip(found) {
+                let running = running.get(source);
+                let step = (found - &running) * &share;
+                let _ = running.shallow_clone().g_add_(&step);
+            }
+        }
+    }
+
     /// The first layer of a gate that reads `z` but acts as though it read the standardised `z`: weights `[S, hidden, C]`, or
     /// `[S, hidden, S · C]` where all sources are read, over the deviations, and biases `[S, hidden]` less the means' part.
     pub(super) fn standardising(&self, weight: &Tensor, bias: &Tensor) -> (Tensor, Tensor) {

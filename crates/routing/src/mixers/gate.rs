@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
+use super::Settings;
 use super::features::{GateInput, GateReads, RunningFeatures};
 use super::temperature::Temperature;
 use super::uniform::for_batch;
@@ -109,6 +110,24 @@ impl GateConfig {
     }
 }
 
+impl Settings for GateConfig {
+    fn router(&self, params: &Params, shape: RoutingShape) -> Result<Box<dyn Router>, Error> {
+        Ok(Box::new(self.build(&(params / "gate"), shape)?))
+    }
+
+    fn near_identity(&self, RoutingShape { sources, targets, .. }: RoutingShape) -> Vec<(String, Vec<f64>)> {
+        // Beside a whole source, a path is itself where nothing is sent, which only a sigmoid can say.
+        let logits = match self.residual {
+            true => self.normalisation.near_nothing(sources * targets),
+            false => self.normalisation.near_identity(sources, targets),
+        };
+        if logits.is_empty() {
+            return Vec::new();
+        }
+        vec![("gate.bias2".to_owned(), logits.into_iter().map(|logit| logit * self.temperature).collect())]
+    }
+}
+
 /// `z_i = mean over H, W of X_i`; `a_i = W2_i · relu(W1_i · z_i + b1_i) + b2_i`; `g = normalise(a / τ)`.
 ///
 /// Where statistics of features are kept, a batch in training is decided on by those of the batches before it.
@@ -134,11 +153,11 @@ pub struct Gate {
 
 impl Router for Gate {
     fn route(&self, xs: &[Tensor], pass: &mut Pass) -> Decision {
-        self.decide(xs, pass.mode)
+        self.decide(xs, pass)
     }
 
     fn mix(&self, xs: &[Tensor], pass: &mut Pass) -> (Vec<Tensor>, Decision) {
-        let is_seen = self.see_first(xs, pass.mode);
+        let is_seen = self.begin(xs, pass);
         let (weight1, bias1) = self.first();
         let layers = self.layers(&weight1, &bias1);
         if self.residual || !self.is_fused(xs, &layers) {
@@ -169,13 +188,13 @@ impl Gate {
     /// # Panics
     /// If the sources are not as many, or not of the channels, that the gate was built for.
     pub fn forward(&self, xs: &[Tensor]) -> Decision {
-        self.decide(xs, Mode::Eval)
+        self.decide(xs, &Pass::eval())
     }
 
-    fn decide(&self, xs: &[Tensor], mode: Mode) -> Decision {
-        let is_seen = self.see_first(xs, mode);
+    fn decide(&self, xs: &[Tensor], pass: &Pass) -> Decision {
+        let is_seen = self.begin(xs, pass);
         let (weight1, bias1) = self.first();
-        self.decided(xs, mode, is_seen, (&weight1, &bias1))
+        self.decided(xs, pass.mode, is_seen, (&weight1, &bias1))
     }
 
     /// The decision by the given first layer; in training, what the statistics have not seen yet they see after it.
@@ -200,22 +219,29 @@ impl Gate {
         decision
     }
 
-    /// In training, lets the statistics see the first batch of all before it is decided on: until then they are of nothing.
-    /// Later batches are decided on first, since the means then come with the decision. Whether they have seen it.
-    fn see_first(&self, xs: &[Tensor], mode: Mode) -> bool {
-        match &self.running {
-            Some(running) if mode.is_train() && running.is_new() => {
-                running.see(&pooled(xs));
-                true
-            }
-            _ => false,
+    /// In training, sets what changes with it, and lets the statistics see the first batch of all before it is decided on: until
+    /// then they are of nothing. Later batches are decided on first, since the means then come with the decision. Whether the
+    /// statistics have seen the batch.
+    fn begin(&self, xs: &[Tensor], pass: &Pass) -> bool {
+        if !pass.mode.is_train() {
+            return false;
         }
+        self.temperature.set(pass.progress);
+        let new = self.running.as_ref().filter(|running| running.is_new());
+        new.inspect(|running| running.see(&pooled(xs))).is_some()
     }
 
     /// In training, takes the means `[S, B, C]` into the statistics, unless they have been.
     fn see(&self, mode: Mode, is_seen: bool, means: impl FnOnce() -> Tensor) {
         if let (true, false, Some(running)) = (mode.is_train(), is_seen, &self.running) {
             running.see(&means());
+        }
+    }
+
+    /// In training, keeps what the statistics need to know of a batch whose sources have only some images: their means `[n, C]`.
+    pub(super) fn see_some(&self, means: &[Tensor], mode: Mode) {
+        if let (true, Some(running)) = (mode.is_train(), &self.running) {
+            running.see_some(means);
         }
     }
 
@@ -267,7 +293,7 @@ fn pooled(xs: &[Tensor]) -> Tensor {
 }
 
 /// `[B, C]` in float32 at least: a mean over a map in bfloat16 would lose most of what it sums.
-fn pool(x: &Tensor) -> Tensor {
+pub(super) fn pool(x: &Tensor) -> Tensor {
     if x.dim() == 2 {
         return at_least_float(x);
     }

@@ -1,29 +1,38 @@
 //! Every target is its own source: independent paths.
 
+use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
+use super::Settings;
 use super::uniform::for_batch;
 use crate::{Decision, Error, Normalisation, Pass, Router, RoutingShape};
 use mp_nn::Params;
 
-/// Weights 1 for a path and itself, 0 for others.
-#[derive(Debug)]
-pub(super) struct Identity {
-    /// `[S, S]`.
-    weights: Tensor,
-}
+/// Target `i` is source `i`: nothing to set, and no parameters.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentityConfig {}
 
-impl Identity {
-    /// # Errors
-    /// Different numbers of sources and targets.
-    pub(super) fn new(params: &Params, shape: RoutingShape) -> Result<Self, Error> {
+impl Settings for IdentityConfig {
+    fn router(&self, params: &Params, shape: RoutingShape) -> Result<Box<dyn Router>, Error> {
         let RoutingShape { sources, targets, .. } = shape;
         if sources != targets {
             let what = format!("targets of the routing layer `{}` with identity weights", params.path());
             return Err(Error::config(what, format!("as many as the {sources} sources"), targets));
         }
-        Ok(Identity { weights: Tensor::eye(sources, (params.kind(), params.device())) })
+        Ok(Box::new(Identity { weights: Tensor::eye(sources, (params.kind(), params.device())) }))
     }
+
+    fn is_identity(&self) -> bool {
+        true
+    }
+}
+
+/// Weights 1 for a path and itself, 0 for others.
+#[derive(Debug)]
+struct Identity {
+    /// `[S, S]`.
+    weights: Tensor,
 }
 
 impl Router for Identity {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
+use super::Settings;
 use super::uniform::for_batch;
 use crate::shape::above_zero;
 use crate::{Decision, Error, Normalisation, Pass, Router, RoutingShape};
@@ -29,12 +30,12 @@ impl Default for LearnedConfig {
     }
 }
 
-impl LearnedConfig {
+impl Settings for LearnedConfig {
     /// Takes `stitch` `[S, T]`.
     ///
     /// # Errors
     /// A temperature or a diagonal outside its range, or a taken name.
-    pub(super) fn build(&self, params: &Params, shape: RoutingShape) -> Result<Learned, Error> {
+    fn router(&self, params: &Params, shape: RoutingShape) -> Result<Box<dyn Router>, Error> {
         let layer = params.path();
         above_zero(layer, "temperature", self.temperature)?;
         if !self.diagonal.is_finite() {
@@ -44,18 +45,23 @@ impl LearnedConfig {
         let RoutingShape { sources, targets, .. } = shape;
         let start =
             (0..sources * targets).map(|at| if at / targets == at % targets { self.diagonal } else { 0.0 }).collect();
-        Ok(Learned {
+        Ok(Box::new(Learned {
             // A bias as the gate's `bias2` is: weight decay would pull the paths towards even mixing.
             stitch: params.parameter("stitch", &[sources, targets], Init::Values(start), Role::Bias)?,
             temperature: self.temperature,
             normalisation: self.normalisation,
-        })
+        }))
+    }
+
+    fn near_identity(&self, RoutingShape { sources, targets, .. }: RoutingShape) -> Vec<(String, Vec<f64>)> {
+        let logits = self.normalisation.near_identity(sources, targets);
+        vec![("stitch".to_owned(), logits.into_iter().map(|logit| logit * self.temperature).collect())]
     }
 }
 
 /// One logit for each pair of paths.
 #[derive(Debug)]
-pub(super) struct Learned {
+struct Learned {
     /// Logits `[S, T]`, before the temperature.
     stitch: Tensor,
     temperature: f64,

@@ -5,38 +5,90 @@ mod gate;
 mod identity;
 mod learned;
 mod temperature;
+mod top1;
 mod uniform;
 
 use serde::{Deserialize, Serialize};
 
 pub use features::{GateInput, GateReads};
 pub use gate::{Gate, GateConfig};
+pub use identity::IdentityConfig;
 pub use learned::LearnedConfig;
+pub use top1::Top1Config;
+pub use uniform::UniformConfig;
 
 use crate::{Error, Router, RouterConfig, RoutingShape};
-use identity::Identity;
 use mp_nn::Params;
-use uniform::Uniform;
 
-/// Where mixing weights come from.
-///
-/// ```
-/// use mp_routing::MixerConfig;
-/// let config: MixerConfig = toml::from_str("kind = \"gate\"\ntemperature = 2.0")?;
-/// assert!(matches!(config, MixerConfig::Gate(gate) if gate.temperature == 2.0 && gate.hidden == 16));
-/// # Ok::<(), toml::de::Error>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(from = "MixerForm", into = "MixerForm")]
-pub enum MixerConfig {
+/// The settings of one mixer; each has them in its own file.
+trait Settings {
+    /// The router of a layer, with its parameters below `params`.
+    fn router(&self, params: &Params, shape: RoutingShape) -> Result<Box<dyn Router>, Error>;
+
+    /// As [`RouterConfig::near_identity`].
+    fn near_identity(&self, shape: RoutingShape) -> Vec<(String, Vec<f64>)> {
+        let _ = shape;
+        Vec::new()
+    }
+
+    /// As [`RouterConfig::is_identity`].
+    fn is_identity(&self) -> bool {
+        false
+    }
+
+    /// As [`RouterConfig::is_hard`].
+    fn is_hard(&self) -> bool {
+        false
+    }
+}
+
+macro_rules! mixers {
+    ($($(#[$about:meta])* $mixer:ident($config:ident) = $kind:literal,)*) => {
+        /// Where mixing weights come from.
+        ///
+        /// ```
+        /// use mp_routing::MixerConfig;
+        /// let config: MixerConfig = toml::from_str("kind = \"gate\"\ntemperature = 2.0")?;
+        /// assert!(matches!(config, MixerConfig::Gate(gate) if gate.temperature == 2.0 && gate.hidden == 16));
+        /// # Ok::<(), toml::de::Error>(())
+        /// ```
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "kind")]
+        pub enum MixerConfig {
+            $($(#[$about])* #[serde(rename = $kind)] $mixer($config),)*
+        }
+
+        impl MixerConfig {
+            /// The kinds of all mixers, the default first.
+            pub const KINDS: &'static [&'static str] = &[$($kind),*];
+
+            fn settings(&self) -> &dyn Settings {
+                match self {
+                    $(Self::$mixer(config) => config,)*
+                }
+            }
+        }
+    };
+}
+
+mixers! {
     /// Weights that each input decides.
-    Gate(GateConfig),
+    Gate(GateConfig) = "gate",
+    /// One target for all sources, which each input decides.
+    Top1(Top1Config) = "top1",
     /// Weights that are trained but the same for every input: cross-stitch.
-    Learned(LearnedConfig),
+    Learned(LearnedConfig) = "learned",
     /// Every target is the mean of the sources.
-    Uniform,
+    Uniform(UniformConfig) = "uniform",
     /// Target `i` is source `i`: independent paths.
-    Identity,
+    Identity(IdentityConfig) = "identity",
+}
+
+impl MixerConfig {
+    /// Every target is the mean of the sources.
+    pub const UNIFORM: Self = MixerConfig::Uniform(UniformConfig {});
+    /// Target `i` is source `i`.
+    pub const IDENTITY: Self = MixerConfig::Identity(IdentityConfig {});
 }
 
 impl Default for MixerConfig {
@@ -45,72 +97,27 @@ impl Default for MixerConfig {
     }
 }
 
-// serde refuses unknown keys beside a tag only where the variant has braces.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
-enum MixerForm {
-    Gate(GateConfig),
-    Learned(LearnedConfig),
-    Uniform {},
-    Identity {},
-}
-
-impl From<MixerForm> for MixerConfig {
-    fn from(form: MixerForm) -> Self {
-        match form {
-            MixerForm::Gate(config) => MixerConfig::Gate(config),
-            MixerForm::Learned(config) => MixerConfig::Learned(config),
-            MixerForm::Uniform {} => MixerConfig::Uniform,
-            MixerForm::Identity {} => MixerConfig::Identity,
-        }
-    }
-}
-
-impl From<MixerConfig> for MixerForm {
-    fn from(config: MixerConfig) -> Self {
-        match config {
-            MixerConfig::Gate(config) => MixerForm::Gate(config),
-            MixerConfig::Learned(config) => MixerForm::Learned(config),
-            MixerConfig::Uniform => MixerForm::Uniform {},
-            MixerConfig::Identity => MixerForm::Identity {},
-        }
-    }
-}
-
 impl RouterConfig for MixerConfig {
-    /// Takes the gate's parameters (see [`GateConfig::build`]) below `gate`, or `stitch` `[S, T]` for learned weights;
+    /// Takes the gate's parameters (see [`GateConfig::build`]) below `gate`, hard or not, or `stitch` `[S, T]` for learned weights;
     /// the others have none.
     ///
     /// # Errors
     /// A value outside its range, identity weights between different numbers of paths, or a taken name.
     fn build(&self, params: &Params, shape: RoutingShape) -> Result<Box<dyn Router>, Error> {
         shape.check(params.path())?;
-        Ok(match self {
-            MixerConfig::Gate(config) => Box::new(config.build(&(params / "gate"), shape)?),
-            MixerConfig::Learned(config) => Box::new(config.build(params, shape)?),
-            MixerConfig::Uniform => Box::new(Uniform::new(params, shape)),
-            MixerConfig::Identity => Box::new(Identity::new(params, shape)?),
-        })
+        self.settings().router(params, shape)
     }
 
-    fn near_identity(&self, RoutingShape { sources, targets, .. }: RoutingShape) -> Vec<(String, Vec<f64>)> {
-        let (name, temperature, normalisation) = match self {
-            // Beside a whole source, a path is itself where nothing is sent, which only a sigmoid can say.
-            MixerConfig::Gate(gate) if gate.residual => {
-                let nothing = gate.normalisation.near_nothing(sources * targets);
-                let logits: Vec<f64> = nothing.into_iter().map(|logit| logit * gate.temperature).collect();
-                return if logits.is_empty() { Vec::new() } else { vec![("gate.bias2".to_owned(), logits)] };
-            }
-            MixerConfig::Gate(gate) => ("gate.bias2", gate.temperature, gate.normalisation),
-            MixerConfig::Learned(learned) => ("stitch", learned.temperature, learned.normalisation),
-            MixerConfig::Uniform | MixerConfig::Identity => return Vec::new(),
-        };
-        let logits = normalisation.near_identity(sources, targets);
-        vec![(name.to_owned(), logits.into_iter().map(|logit| logit * temperature).collect())]
+    fn near_identity(&self, shape: RoutingShape) -> Vec<(String, Vec<f64>)> {
+        self.settings().near_identity(shape)
+    }
+
+    fn is_hard(&self) -> bool {
+        self.settings().is_hard()
     }
 
     fn is_identity(&self) -> bool {
-        *self == MixerConfig::Identity
+        self.settings().is_identity()
     }
 }
 
@@ -135,12 +142,12 @@ mod tests {
     #[test]
     fn uniform_weights_make_means() {
         // Each of the 3 targets takes half of each of the 2 sources, in both samples.
-        assert_eq!(flat(&decide(&MixerConfig::Uniform, 2, 3)), [0.5; 12]);
+        assert_eq!(flat(&decide(&MixerConfig::UNIFORM, 2, 3)), [0.5; 12]);
     }
 
     #[test]
     fn identity_weights_are_the_unit_matrix_in_every_sample() {
-        assert_eq!(flat(&decide(&MixerConfig::Identity, 2, 2)), [1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0]);
+        assert_eq!(flat(&decide(&MixerConfig::IDENTITY, 2, 2)), [1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0]);
     }
 
     #[test]
@@ -169,7 +176,7 @@ mod tests {
     fn refuses_identity_between_different_numbers_of_paths() {
         let store = Store::new(Device::Cpu, 0);
         let shape = RoutingShape { sources: 2, targets: 3, channels: 4 };
-        let error = MixerConfig::Identity.build(&(&store.root() / "stage2"), shape).unwrap_err();
+        let error = MixerConfig::IDENTITY.build(&(&store.root() / "stage2"), shape).unwrap_err();
         assert_eq!(
             error.to_string(),
             "targets of the routing layer `stage2` with identity weights: expected as many as the 2 sources, found 3"
@@ -181,8 +188,8 @@ mod tests {
         for config in [
             MixerConfig::default(),
             MixerConfig::Learned(LearnedConfig { diagonal: 2.0, ..Default::default() }),
-            MixerConfig::Uniform,
-            MixerConfig::Identity,
+            MixerConfig::UNIFORM,
+            MixerConfig::IDENTITY,
         ] {
             assert_eq!(toml::from_str::<MixerConfig>(&toml::to_string(&config).unwrap()).unwrap(), config);
         }

@@ -1,23 +1,30 @@
 //! Every target is the mean of the sources.
 
+use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use crate::{Decision, Normalisation, Pass, Router, RoutingShape};
+use super::Settings;
+use crate::{Decision, Error, Normalisation, Pass, Router, RoutingShape};
 use mp_nn::Params;
+
+/// Every target is the mean of the sources: nothing to set, and no parameters.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UniformConfig {}
+
+impl Settings for UniformConfig {
+    fn router(&self, params: &Params, shape: RoutingShape) -> Result<Box<dyn Router>, Error> {
+        let RoutingShape { sources, targets, .. } = shape;
+        let options = (params.kind(), params.device());
+        Ok(Box::new(Uniform { weights: Tensor::full([sources, targets], 1.0 / sources as f64, options) }))
+    }
+}
 
 /// Weights `1 / S`.
 #[derive(Debug)]
-pub(super) struct Uniform {
+struct Uniform {
     /// `[S, T]`.
     weights: Tensor,
-}
-
-impl Uniform {
-    pub(super) fn new(params: &Params, shape: RoutingShape) -> Self {
-        let RoutingShape { sources, targets, .. } = shape;
-        let options = (params.kind(), params.device());
-        Uniform { weights: Tensor::full([sources, targets], 1.0 / sources as f64, options) }
-    }
 }
 
 impl Router for Uniform {

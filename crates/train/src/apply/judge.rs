@@ -127,7 +127,7 @@ impl Judge {
         Subject { model, loader, classes, precision: *precision, device }
     }
 
-    fn loader(&self, split: Split) -> Result<Loader, Error> {
+    pub(super) fn loader(&self, split: Split) -> Result<Loader, Error> {
         match split {
             Split::Valid => {
                 self.ensure_held_out()?;

@@ -1,6 +1,7 @@
 //! A network that is trained: brought back from a run or a file of weights, judged by a data set, and applied to images from
 //! outside.
 
+mod budget;
 mod export;
 mod judge;
 pub mod predict;

@@ -28,6 +28,8 @@ pub struct Trained {
     pub origin: Option<Origin>,
     /// The number format that it was trained in, and is applied in.
     pub precision: Precision,
+    /// Steps of the optimiser that it was trained for; unknown for plain weights.
+    pub steps: Option<u64>,
     /// Whether the names of its classes are known; otherwise they are numbers.
     pub names_classes: bool,
     store: Store,
@@ -97,6 +99,7 @@ impl Trained {
             recipe: None,
             origin: None,
             precision: Precision::Fp32,
+            steps: None,
             names_classes: false,
             store,
         })
@@ -126,7 +129,8 @@ impl Trained {
         let precision = recipe.as_ref().map_or(Precision::Fp32, |recipe| recipe.train.precision);
         check_precision(precision, store.device())?;
         let origin = checkpoint.header.origin().cloned();
-        Ok(Self { identity, model: network, recipe, origin, precision, names_classes: true, store })
+        let steps = Some(checkpoint.header.position.step);
+        Ok(Self { identity, model: network, recipe, origin, precision, steps, names_classes: true, store })
     }
 }
 

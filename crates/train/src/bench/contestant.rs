@@ -7,6 +7,7 @@ use mp_zoo::{InputSize, ModelName, ModelOptions};
 use tch::{Device, Kind, Tensor};
 
 use super::{Benchmark, Pass};
+use crate::evaluate::meet;
 use crate::learn::{Learner, forward};
 use crate::recipe::{Precision, Recipe};
 use crate::weights::Fit;
@@ -56,7 +57,43 @@ impl Contestant {
         }
         let images = Tensor::randn([batch as i64, input.size, input.size, input.channels], (Kind::Float, device));
         let labels = Tensor::randint(input.classes, [batch as i64], (Kind::Int64, device));
-        Ok(Self { learner, images: images.permute([0, 3, 1, 2]), labels, pass, precision })
+        let mut contestant = Self { learner, images: images.permute([0, 3, 1, 2]), labels, pass, precision };
+        if let Some(budget) = benchmark.budget {
+            contestant.hold_to(&spec.name, budget)?;
+        }
+        Ok(contestant)
+    }
+
+    /// Multiply-adds of what an image chose on average, with what always runs; none where nothing is chosen, or in training, where
+    /// choices are drawn anew in every pass.
+    pub(super) fn routed(&self) -> Option<f64> {
+        if self.pass == Pass::Train {
+            return None;
+        }
+        let chosen = self.chosen()?;
+        Some(self.learner.model().work().always as f64 + chosen)
+    }
+
+    /// The part of it that images decide.
+    fn chosen(&self) -> Option<f64> {
+        let _guard = tch::no_grad_guard();
+        let trace = forward(self.learner.model(), &self.images, Mode::Eval, self.precision).trace;
+        trace.routed().map(|routed| routed.mean(None).double_value(&[]))
+    }
+
+    /// Lets a model whose images skip layers skip so many that they are within a budget.
+    fn hold_to(&mut self, name: &str, budget: f64) -> Result<(), Error> {
+        let work = self.learner.model().work();
+        if !work.skips {
+            return Ok(());
+        }
+        let images = self.images.size()[0] as u64;
+        let met = meet(name, work, budget, images, &mut |threshold| {
+            self.learner.set_threshold(threshold);
+            Ok(self.chosen().unwrap_or(0.0))
+        })?;
+        self.learner.set_threshold(met.threshold);
+        Ok(())
     }
 
     /// Milliseconds of one pass; reading a number at its end waits for the device.

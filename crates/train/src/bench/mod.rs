@@ -72,6 +72,9 @@ pub struct Benchmark {
     pub peak: bool,
     /// Weights that every model starts from, in place of drawn ones.
     pub weights: Option<WeightFile>,
+    /// The share of its multiply-adds that an image of a model may cost whose images skip layers; others run as they are. The
+    /// threshold is found on the images that are timed.
+    pub budget: Option<f64>,
 }
 
 impl Default for Benchmark {
@@ -85,6 +88,7 @@ impl Default for Benchmark {
             threads: 0,
             peak: false,
             weights: None,
+            budget: None,
         }
     }
 }
@@ -117,8 +121,12 @@ pub struct Timed {
     pub name: String,
     /// Numbers that are trained.
     pub parameters: u64,
-    /// Multiply-adds of one image.
+    /// Multiply-adds of one image that runs everything.
     pub multiply_adds: u64,
+    /// Multiply-adds of what an image chose, on average over those that were timed in evaluation, with what always runs; where
+    /// images choose.
+    #[serde(skip_serializing_if = "Option::is_none", with = "figure")]
+    pub routed_multiply_adds: Option<f64>,
     /// Median milliseconds of a pass.
     #[serde(with = "figure")]
     pub ms_median: f64,
@@ -187,6 +195,7 @@ pub fn run(benchmark: &Benchmark, round_done: &mut dyn FnMut(usize)) -> Result<R
             name: spec.to_string(),
             parameters: cost.parameters,
             multiply_adds: cost.multiply_adds,
+            routed_multiply_adds: contestant.routed(),
             ms_median,
             ms_min: ms.iter().copied().fold(f64::INFINITY, f64::min),
             ratio_to_first: median(ms.iter().zip(&times[0]).map(|(own, first)| own / first).collect()),
@@ -228,6 +237,10 @@ impl fmt::Display for Report {
             let Timed { name, parameters, multiply_adds, ms_median, ms_min, ratio_to_first, gflops, .. } = model;
             write!(f, "\n{name:width$}  {parameters:>11}  {multiply_adds:>13}  {ms_median:>9.2}  {ms_min:>9.2}  ")?;
             write!(f, "{gflops:>8.1}  {ratio_to_first:>5.2}")?;
+            if let Some(routed) = model.routed_multiply_adds {
+                let share = 100.0 * routed / *multiply_adds as f64;
+                write!(f, "  chosen: {:.0} multiply-adds ({share:.1}%)", routed)?;
+            }
         }
         if let Some(peak) = self.peak_gflops {
             write!(f, "\nproducts of large matrices: {peak:.1} GFLOP/s")?;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::evaluate::{Evaluation, Metric};
+use crate::metric::{Evaluation, MetricName};
 
 /// The best epoch so far by the recipe's metric, by the averaged weights where there are any; of those that are equally good, the
 /// one with the lowest loss.
@@ -24,10 +24,11 @@ pub struct Best {
 
 impl Best {
     /// What `epoch`, counted from 1, has reached.
-    pub fn of(epoch: u64, valid: &Evaluation, metric: &dyn Metric) -> Self {
+    pub fn of(epoch: u64, valid: &Evaluation, metric: MetricName) -> Self {
         let Evaluation { correct, images, loss, .. } = *valid;
         let loss = Some(loss).filter(|loss| loss.is_finite());
-        let score = (metric.name() != "accuracy").then(|| metric.score(valid)).filter(|score| score.is_finite());
+        let score = metric.metric().score(valid);
+        let score = Some(score).filter(|score| metric != MetricName::Accuracy && score.is_finite());
         Self { epoch, correct, images, loss, score }
     }
 
@@ -51,8 +52,6 @@ impl Best {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluate::metric;
-    use crate::recipe::MetricName;
 
     #[test]
     fn of_equally_accurate_epochs_the_one_with_the_lower_loss_is_better() {
@@ -82,7 +81,7 @@ mod tests {
     fn a_metric_of_which_less_is_better_decides() {
         let of = |correct, loss| {
             let found = Evaluation { images: 10, correct, loss, ..Evaluation::default() };
-            Best::of(1, &found, metric(MetricName::Loss))
+            Best::of(1, &found, MetricName::Loss)
         };
         assert!(of(5, 0.5).is_better_than(&of(9, 0.6)), "the accuracy does not count");
         assert!(!of(9, 0.5).is_better_than(&of(5, 0.5)));

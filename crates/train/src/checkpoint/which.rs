@@ -21,6 +21,14 @@ impl Which {
         }
     }
 
+    /// What the command line calls it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Best => "best",
+            Self::Last => "last",
+        }
+    }
+
     /// Where it is kept, among the checkpoints of `folder`.
     pub fn path(self, folder: &Path) -> PathBuf {
         match self {

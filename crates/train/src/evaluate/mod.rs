@@ -1,7 +1,6 @@
 //! How good a model is on images it did not learn from, and how it routes them: one pass over a loader, for whoever has a model.
 
-mod confusion;
-mod metric;
+mod budget;
 mod routes;
 mod worth;
 
@@ -9,53 +8,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use mp_data::{Batch, Loader, SkipCount};
 use mp_nn::Mode;
-use mp_routing::{LayerStatistics, RouteAccumulator};
+use mp_routing::RouteAccumulator;
 use mp_zoo::{Model, Output};
 use tch::{Device, Kind, Reduction, Tensor};
 
 use crate::Error;
 use crate::images::to_device;
 use crate::learn::forward;
+use crate::metric::Spent;
 use crate::recipe::Precision;
 
-pub use confusion::{ClassResult, Confused, Confusion};
-pub use metric::{Metric, metric};
+pub use budget::{Met, meet};
 pub use routes::Routes;
 pub use worth::{RouteWorth, Subject};
 
-/// What an evaluation found.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Evaluation {
-    /// How many images were judged; those that were skipped are not among them.
-    pub images: u64,
-    /// How many of them were classified right.
-    pub correct: u64,
-    /// How many have their class among the [`TOP`] most probable ones; none where there are no more classes than that.
-    pub top_5: Option<u64>,
-    /// The mean cross-entropy in nats, without label smoothing.
-    pub loss: f64,
-    /// Which class was taken for which.
-    pub confusion: Confusion,
-    /// How each routing layer routed; empty for a model that routes nothing.
-    pub layers: Vec<LayerStatistics>,
-    /// The damaged images that were skipped.
-    pub skipped: SkipCount,
-}
-
-/// How many classes an image may be given for [`Evaluation::top_5`].
-pub const TOP: i64 = 5;
-
-impl Evaluation {
-    /// The share of images classified right.
-    pub fn accuracy(&self) -> f64 {
-        self.correct as f64 / self.images as f64
-    }
-
-    /// The share of images whose class is among the five most probable ones.
-    pub fn top_5_accuracy(&self) -> Option<f64> {
-        self.top_5.map(|correct| correct as f64 / self.images as f64)
-    }
-}
+pub use crate::metric::{ClassResult, Confused, Confusion, Evaluation, Metric, Spending, TOP};
 
 /// Some images as they were judged, in the order of the data set.
 #[derive(Debug)]
@@ -84,11 +51,12 @@ pub fn evaluate(
     stop: &AtomicBool,
     each: Each<'_>,
 ) -> Result<Evaluation, Error> {
-    judge(loader, classes, device, stop, &mut |images| Ok(forward(model, images, Mode::Eval, precision)), each)
+    judge(model, loader, classes, device, stop, &mut |images| Ok(forward(model, images, Mode::Eval, precision)), each)
 }
 
-/// One pass over `loader`, judging what `apply` makes of its images.
+/// One pass over `loader`, judging what `apply`, which applies `model`, makes of its images.
 fn judge(
+    model: &Model,
     loader: &Loader,
     classes: usize,
     device: Device,
@@ -103,6 +71,7 @@ fn judge(
     let mut top = Tensor::zeros([], (Kind::Int64, device));
     let has_top = classes > TOP as usize;
     let mut routes: Option<RouteAccumulator> = None;
+    let mut spent = Spent::default();
     let mut skipped = SkipCount::default();
 
     let mut batches = loader.epoch(0, 0);
@@ -136,6 +105,7 @@ fn judge(
         if !output.trace.is_empty() {
             routes.get_or_insert_with(|| RouteAccumulator::new(classes)).add(&output.trace, &labels)?;
         }
+        spent.add(&output.trace);
         if let Some(each) = &mut each {
             each(Judged { indices: &indices, labels: &classes_here, logits: &logits })?;
         }
@@ -154,6 +124,7 @@ fn judge(
         top_5: has_top.then(|| top.int64_value(&[]) as u64),
         loss: loss.double_value(&[]) / images as f64,
         confusion,
+        spending: spent.of_an_image(model, images),
         layers: routes.map(|routes| routes.finish()).transpose()?.unwrap_or_default(),
         skipped,
     })

@@ -90,14 +90,16 @@ impl Subject<'_> {
             observed.add(&output.trace, images.size()[0], self.model.name(), routes)?;
             Ok(output)
         };
-        let found = judge(self.loader, self.classes, self.device, &AtomicBool::new(false), &mut apply, None)?;
+        let found =
+            judge(self.model, self.loader, self.classes, self.device, &AtomicBool::new(false), &mut apply, None)?;
         Ok((found, observed))
     }
 
     fn under(self, observed: &Observed, routes: Routes, each: Each<'_>) -> Result<Evaluation, Error> {
         let mut forced = observed.under(routes)?;
         let mut apply = |images: &Tensor| forced.apply(self.model, images, self.precision);
-        let found = judge(self.loader, self.classes, self.device, &AtomicBool::new(false), &mut apply, each)?;
+        let found =
+            judge(self.model, self.loader, self.classes, self.device, &AtomicBool::new(false), &mut apply, each)?;
         forced.finish()?;
         Ok(found)
     }

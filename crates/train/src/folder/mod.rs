@@ -1,5 +1,6 @@
 //! The folder of one run and the names of the files in it; and the files outside of it that a command may write.
 
+mod budgets;
 mod lock;
 mod numbered;
 mod output_file;
@@ -17,6 +18,7 @@ use crate::checkpoint::{self, Which};
 use crate::recipe::Override;
 use crate::{Error, Recipe};
 
+pub use budgets::{KeptBudget, RunState};
 pub use lock::Lock;
 pub use output_file::OutputFile;
 pub use summary::Summary;

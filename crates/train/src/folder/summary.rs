@@ -27,6 +27,10 @@ pub struct Summary {
     pub parameters: u64,
     /// Multiply-adds of one image's forward pass.
     pub multiply_adds: u64,
+    /// Multiply-adds of what a validation image chose, on average after the last epoch, with what runs for every image; none for a
+    /// model that runs the same for all of them.
+    #[serde(default, with = "figure")]
+    pub routed_multiply_adds: Option<f64>,
     /// Epochs asked for.
     pub epochs: u64,
     /// Epochs done.
@@ -116,6 +120,7 @@ pub(crate) mod tests {
             valid_images: 5,
             parameters: 100,
             multiply_adds: 1000,
+            routed_multiply_adds: None,
             epochs: 2,
             epochs_done: 2,
             steps: 4,
@@ -158,7 +163,7 @@ pub(crate) mod tests {
     #[test]
     fn a_summary_of_an_older_version_is_read() {
         let mut old = serde_json::to_value(summary()).unwrap();
-        for key in ["classes", "confused", "valid_top_5_last"] {
+        for key in ["classes", "confused", "valid_top_5_last", "routed_multiply_adds"] {
             old.as_object_mut().unwrap().remove(key);
         }
         // What could not be read then.

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 
 use mp_native::Autocast;
 use mp_nn::{Entry, Mode, Store};
-use mp_routing::Trace;
+use mp_routing::{Pass, Trace};
 use mp_zoo::{Cost, Interface, Model, ModelName, ModelOptions, Output, Variant};
 use tch::{Device, Kind, Tensor};
 
 use super::ema::Ema;
-use super::temperature::FallingTemperature;
 use super::{Classification, Objective, Targets, finetune};
 use crate::Error;
 use crate::optim::{self, Gradients, Optimiser};
@@ -28,7 +27,6 @@ pub struct Learner {
     precision: Precision,
     clip_norm: f64,
     ema: Option<Ema>,
-    temperature: Option<FallingTemperature>,
 }
 
 /// What a forward pass in training found, as scalars on the device: reading them waits for it.
@@ -43,7 +41,7 @@ pub struct Found {
 }
 
 impl Learner {
-    /// A learner of the model `name`, with the starting weights of the recipe's seed.
+    /// A learner of the model `name`, with the starting weights of the recipe's seed, that drops at random what the recipe says.
     ///
     /// # Errors
     /// A model that cannot be built; [`Error::Precision`]; a routing loss that the model's routes cannot give;
@@ -52,6 +50,7 @@ impl Learner {
         let precision = recipe.train.precision;
         check_precision(precision, device)?;
         let store = Store::new(device, recipe.train.seed);
+        let options = &ModelOptions { drops: recipe.model.drops(), ..options.clone() };
         let model = mp_zoo::build(name, options, &store.root())?;
         let image = Tensor::zeros(options.interface.input.batch(1), (Kind::Float, device));
         let has_routing_loss = {
@@ -62,7 +61,6 @@ impl Learner {
         let parameters = finetune::apply(&recipe.finetune, name, options, &store)?;
         let optimiser = optim::build_at_rates(&recipe.optimiser, parameters);
         let ema = recipe.train.ema.as_ref().map(|config| Ema::of(&store, config));
-        let temperature = FallingTemperature::of(options, &store);
         let gradients = jointly_clipped(finetune::trained(&store), model.name(), recipe.train.path_gradients);
         Ok(Self {
             model,
@@ -75,7 +73,6 @@ impl Learner {
             precision,
             clip_norm: recipe.train.clip_norm,
             ema,
-            temperature,
         })
     }
 
@@ -107,6 +104,20 @@ impl Learner {
         self.model.forward_tapping(images, Mode::Train, positions)
     }
 
+    /// A forward pass in the way that `pass` says, with its graph.
+    ///
+    /// # Errors
+    /// Routes that are forced and are not the model's.
+    pub fn forward_in(&self, images: &Tensor, pass: Pass) -> Result<Output, Error> {
+        let _autocast = (self.precision == Precision::Bf16).then(Autocast::bf16_cpu);
+        Ok(self.model.forward_in(images, pass)?)
+    }
+
+    /// Sets the probability above which evaluation runs a layer that may be skipped.
+    pub fn set_threshold(&mut self, threshold: f64) {
+        self.model.set_threshold(threshold);
+    }
+
     /// One image of zeros, of the size that the model was built for.
     pub fn blank_image(&self) -> Tensor {
         Tensor::zeros(self.interface.input.batch(1), (Kind::Float, self.store.device()))
@@ -124,7 +135,7 @@ impl Learner {
 
     /// Its parameters and multiply-adds.
     pub fn cost(&self) -> Cost {
-        mp_zoo::cost(&self.store, &self.model, &self.interface)
+        mp_zoo::cost(&self.store, &self.model)
     }
 
     /// The state of the optimiser under the names that a checkpoint gives it: `optimiser/mean/fc.weight`.
@@ -145,11 +156,10 @@ impl Learner {
         Some(found)
     }
 
-    /// Told before each step which share of training is over, 0 to 1: gates whose temperature falls have the one of that time.
+    /// Told before each step which share of training is over, 0 to 1: what is annealed, as temperatures of gates are, depends on
+    /// it.
     pub fn begin_step(&mut self, done: f64) {
-        if let Some(temperature) = &mut self.temperature {
-            temperature.set(done);
-        }
+        self.model.set_progress(done);
     }
 
     /// Whether the loss has a part that comes from the gates.

@@ -8,9 +8,8 @@ mod learner;
 mod objective;
 mod procedure;
 pub mod seed;
-mod temperature;
 
 pub(crate) use batch_norm::ensure_varied;
 pub use learner::{Found, Learner, check_precision, correct, forward, forward_forced};
 pub use objective::{Classification, Loss, Objective, Targets};
-pub use procedure::{Distillation, Hints, Procedure, Supervised, Teacher, TrainBatch};
+pub use procedure::{Distillation, Hints, Procedure, ScoreFunction, Supervised, Teacher, TrainBatch};

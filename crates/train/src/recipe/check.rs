@@ -38,11 +38,17 @@ impl Recipe {
     fn check_procedure(&self) -> Result<(), Error> {
         let teacher = self.procedure.teacher();
         ensure(teacher != Some(""), "procedure.teacher", "empty", "the run folder of a trained network")?;
-        let ProcedureConfig::Hints(HintsConfig { hint, guided, epochs, .. }) = &self.procedure else { return Ok(()) };
-        ensure(!hint.is_empty(), "procedure.hint", "empty", "a position in the teacher, such as stage2")?;
-        ensure(!guided.is_empty(), "procedure.guided", "empty", "a position in the network, such as stage2")?;
+        let epochs = match &self.procedure {
+            ProcedureConfig::Hints(HintsConfig { hint, guided, epochs, .. }) => {
+                ensure(!hint.is_empty(), "procedure.hint", "empty", "a position in the teacher, such as stage2")?;
+                ensure(!guided.is_empty(), "procedure.guided", "empty", "a position in the network, such as stage2")?;
+                *epochs
+            }
+            ProcedureConfig::ScoreFunction(config) => config.epochs,
+            ProcedureConfig::Supervised | ProcedureConfig::Distillation(_) => 0,
+        };
         let expected = format!("at most train.epochs, which is {}", self.train.epochs);
-        ensure(*epochs <= self.train.epochs, "procedure.epochs", epochs, &expected)
+        ensure(epochs <= self.train.epochs, "procedure.epochs", epochs, &expected)
     }
 
     fn check_data(&self) -> Result<(), Error> {

@@ -21,6 +21,8 @@ pub fn embedded() -> &'static [Embedded] {
     &[
         Embedded { name: "quickstart", text: include_str!("../../recipes/quickstart.toml") },
         Embedded { name: "digits", text: include_str!("../../recipes/digits.toml") },
+        Embedded { name: "digits-aig", text: include_str!("../../recipes/digits-aig.toml") },
+        Embedded { name: "digits-skipnet", text: include_str!("../../recipes/digits-skipnet.toml") },
         Embedded { name: "cifar10-resnet20", text: include_str!("../../recipes/cifar10-resnet20.toml") },
     ]
 }

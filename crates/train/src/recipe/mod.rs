@@ -24,13 +24,15 @@ pub use class_weights::ClassWeights;
 pub use difference::Difference;
 pub use embedded::{Embedded, embedded};
 pub use finetune::FinetuneConfig;
+use mp_zoo::Drops;
 pub use mp_zoo::RoutingConfig;
 pub use numbers::{NUMBERS, Number};
 pub use overrides::Override;
-pub use procedure::{DistillationConfig, HintsConfig, ProcedureConfig};
+pub use procedure::{DistillationConfig, HintsConfig, ProcedureConfig, ScoreFunctionConfig};
 pub use spec::Spec;
 
 use crate::Error;
+pub use crate::metric::MetricName;
 use crate::optim::OptimiserConfig;
 use crate::schedule::{Schedule, ScheduleConfig};
 use crate::weights::WeightFile;
@@ -69,6 +71,14 @@ pub struct ModelConfig {
     pub init_scheme: String,
     /// Where one network starts several paths or members: the deviation of the noise on each tensor, as a share of its own.
     pub init_noise: f64,
+    /// Stochastic depth: with which probability an image skips the branch of the last residual block in training, less in
+    /// earlier ones; 0: never.
+    pub drop_path: f64,
+    /// The rate of dropout; absent: what the family has by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dropout: Option<f64>,
+    /// The share of the maps of the last two stages that DropBlock drops in training; 0: none.
+    pub drop_block: f64,
     /// Where and how paths exchange features.
     pub routing: RoutingConfig,
 }
@@ -80,12 +90,20 @@ impl Default for ModelConfig {
             init: String::new(),
             init_scheme: String::new(),
             init_noise: 0.01,
+            drop_path: 0.0,
+            dropout: None,
+            drop_block: 0.0,
             routing: RoutingConfig::default(),
         }
     }
 }
 
 impl ModelConfig {
+    /// What the network drops at random while it trains.
+    pub fn drops(&self) -> Drops {
+        Drops { path: self.drop_path, dropout: self.dropout, block: self.drop_block }
+    }
+
     /// The weights that a new run starts from, if they are not drawn.
     ///
     /// # Errors
@@ -295,22 +313,6 @@ impl Default for EmaConfig {
     fn default() -> Self {
         Self { decay: 0.9999 }
     }
-}
-
-/// The figure of the validation images by which epochs are compared.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MetricName {
-    /// The share of images classified right.
-    #[default]
-    Accuracy,
-    /// The mean over the classes of the share of each class's images classified right.
-    BalancedAccuracy,
-    /// The share of images whose class is among the five most probable ones.
-    #[serde(rename = "top_5_accuracy")]
-    Top5Accuracy,
-    /// The mean cross-entropy: less is better.
-    Loss,
 }
 
 /// How much of the gradient each path of a network, and each member of an ensemble, gets.

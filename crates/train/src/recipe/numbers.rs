@@ -53,6 +53,9 @@ const HUGE: f64 = 1e30;
 /// Every numeric key of a recipe.
 pub const NUMBERS: &[Number] = &[
     number("model.init_noise", Real(0.0, 1.0)),
+    number("model.drop_path", Below(0.0, 1.0)),
+    number("model.dropout", Below(0.0, 1.0)),
+    number("model.drop_block", Below(0.0, 1.0)),
     number("model.routing.mixer.hidden", Whole(1, SIDE)).of("channels"),
     number("model.routing.mixer.temperature", Real(1e-6, 1e6)),
     number("model.routing.mixer.final_temperature", Real(1e-6, 1e6)).zero("no change"),
@@ -96,6 +99,7 @@ pub const NUMBERS: &[Number] = &[
     number("train.class_weights", Real(1e-6, 1e6)),
     number("train.path_loss", Real(0.0, HUGE)),
     number("procedure.epochs", Whole(0, MANY)).of("epochs"),
+    number("procedure.reward", Real(0.0, HUGE)),
     number("procedure.temperature", Real(1e-3, 1e3)),
     number("procedure.weight", Real(0.0, HUGE)),
     number("procedure.final_weight", Real(0.0, HUGE)),
@@ -272,19 +276,21 @@ mod tests {
     use crate::recipe::Recipe;
     use crate::recipe::tables::COMPLETE;
     use crate::schedule::CourseConfig;
+    use mp_routing::MixerConfig;
 
     /// Recipes that have every key between them: all changes to images are on, and each kind of mixer, optimiser, schedule
     /// and procedure occurs.
     fn complete() -> Vec<Table> {
         let lists = "[data]\nmean = [0.5]\nstd = [0.5]\n[train]\nclass_weights = [1.0, 2.0]\n";
-        let mixers = ["gate", "learned"].map(|kind| format!("[model.routing]\nmixer = {{ kind = \"{kind}\" }}\n"));
+        let mixers =
+            MixerConfig::KINDS.iter().map(|kind| format!("[model.routing]\nmixer = {{ kind = \"{kind}\" }}\n"));
         let optimisers = RuleConfig::NAMES.iter().map(|name| format!("[optimiser]\nname = \"{name}\"\n"));
         let schedules = CourseConfig::NAMES.iter().map(|name| match *name {
             "step" => "[schedule]\nname = \"step\"\nmilestones = [1.5]\n".to_owned(),
             name => format!("[schedule]\nname = \"{name}\"\n"),
         });
         let procedures = ["distillation", "hints"].map(|name| format!("[procedure]\nname = \"{name}\"\n"));
-        let kinds = mixers.into_iter().chain(optimisers).chain(schedules).chain(procedures);
+        let kinds = mixers.chain(optimisers).chain(schedules).chain(procedures);
         let texts = kinds.map(|kind| format!("{lists}{kind}{COMPLETE}"));
         texts.map(|text| Recipe::from_toml(&text, "").unwrap().to_table().unwrap()).collect()
     }

@@ -12,6 +12,7 @@ enum Form {
     Supervised {},
     Distillation(DistillationConfig),
     Hints(HintsConfig),
+    ScoreFunction(ScoreFunctionConfig),
 }
 
 /// How a run learns from its batches.
@@ -25,6 +26,8 @@ pub enum ProcedureConfig {
     Distillation(DistillationConfig),
     /// First by features half way of a trained network, then by its answers.
     Hints(HintsConfig),
+    /// First by the labels, then by what drawn decisions cost and bring.
+    ScoreFunction(ScoreFunctionConfig),
 }
 
 /// Learning from a teacher's answers beside the labels: `H(y, P) + weight H(P_teacher^T, P^T)`, `P^T` being the softmax of
@@ -85,8 +88,28 @@ impl HintsConfig {
     }
 }
 
+/// SkipNet's second phase (Wang et al., arXiv 1711.09485): decisions are drawn, and each learns by the score function from
+/// what came of it, `R_i = -H(y, P) + sum over j >= i of reward / N · (1 - z_j)` for the i-th of N blocks, `z` being 1 where it
+/// runs: `H(y, P) - weight · sum_i R_i log π(z_i)`, the mean over the images.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScoreFunctionConfig {
+    /// Epochs by the labels alone, before it begins.
+    pub epochs: u64,
+    /// What an image gains that skips every block.
+    pub reward: f64,
+    /// Weight of the decisions' part. The authors' 0.01 is of a sum over batches of 128.
+    pub weight: f64,
+}
+
+impl Default for ScoreFunctionConfig {
+    fn default() -> Self {
+        Self { epochs: 0, reward: 0.1, weight: 1.28 }
+    }
+}
+
 impl Choice for Form {
-    const NAMES: &'static [&'static str] = &["supervised", "distillation", "hints"];
+    const NAMES: &'static [&'static str] = &["supervised", "distillation", "hints", "score_function"];
     const ONCE_COMPLETE: &'static [&'static str] = &["name"];
 }
 
@@ -98,6 +121,7 @@ impl TryFrom<Table> for ProcedureConfig {
             Form::Supervised {} => Self::Supervised,
             Form::Distillation(config) => Self::Distillation(config),
             Form::Hints(config) => Self::Hints(config),
+            Form::ScoreFunction(config) => Self::ScoreFunction(config),
         })
     }
 }
@@ -108,6 +132,7 @@ impl From<ProcedureConfig> for Form {
             ProcedureConfig::Supervised => Form::Supervised {},
             ProcedureConfig::Distillation(config) => Form::Distillation(config),
             ProcedureConfig::Hints(config) => Form::Hints(config),
+            ProcedureConfig::ScoreFunction(config) => Form::ScoreFunction(config),
         }
     }
 }
@@ -121,7 +146,7 @@ impl ProcedureConfig {
     /// The teacher's run folder, where there is a teacher, to be changed.
     pub(crate) fn teacher_mut(&mut self) -> Option<&mut String> {
         match self {
-            Self::Supervised => None,
+            Self::Supervised | Self::ScoreFunction(_) => None,
             Self::Distillation(config) => Some(&mut config.teacher),
             Self::Hints(config) => Some(&mut config.teacher),
         }
@@ -130,7 +155,7 @@ impl ProcedureConfig {
     /// The teacher's run folder, where there is a teacher.
     pub fn teacher(&self) -> Option<&str> {
         match self {
-            Self::Supervised => None,
+            Self::Supervised | Self::ScoreFunction(_) => None,
             Self::Distillation(config) => Some(&config.teacher),
             Self::Hints(config) => Some(&config.teacher),
         }
@@ -158,6 +183,10 @@ mod tests {
     fn keys_of_another_procedure_are_refused() {
         assert!(read("name = \"supervised\"\nteacher = \"x\"").unwrap_err().contains("unknown field `teacher`"));
         assert!(read("name = \"distillation\"\nhint = \"x\"").unwrap_err().contains("unknown field `hint`"));
-        assert!(read("name = \"hint\"").unwrap_err().contains("expected one of `supervised`, `distillation`, `hints`"));
+        assert!(
+            read("name = \"hint\"")
+                .unwrap_err()
+                .contains("expected one of `supervised`, `distillation`, `hints`, `score_function`")
+        );
     }
 }

@@ -6,7 +6,7 @@ use toml::{Table, Value};
 
 use super::Recipe;
 
-/// All tables that are there only if somebody writes them.
+/// All tables and keys that are there only if somebody writes them.
 pub(super) const COMPLETE: &str = "\
 [data.augment]
 random_resized_crop = {}
@@ -19,6 +19,8 @@ greyscale = {}
 gaussian_blur = {}
 random_erasing = {}
 [train.ema]
+[model]
+dropout = 0.5
 ";
 
 /// No key of a recipe goes deeper than a few tables; tens of thousands would only exhaust the stack.

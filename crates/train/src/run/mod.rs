@@ -267,6 +267,7 @@ fn summarise(
         valid_images: corpus.valid.len().saturating_sub(skipped_valid.images as usize),
         parameters: cost.parameters,
         multiply_adds: cost.multiply_adds,
+        routed_multiply_adds: last.get("valid/routed_multiply_adds"),
         epochs: recipe.train.epochs,
         epochs_done: position.epoch,
         steps: position.step,

@@ -7,13 +7,14 @@ use crate::apply::Trained;
 use crate::checkpoint::Which;
 use crate::folder::RunFolder;
 use crate::images::Identity;
-use crate::learn::{Distillation, Hints, Learner, Procedure, Supervised, Teacher};
+use crate::learn::{Distillation, Hints, Learner, Procedure, ScoreFunction, Supervised, Teacher};
 use crate::recipe::{ProcedureConfig, Recipe};
 
 /// The procedure that `recipe` names, for a run of `identity` whose epochs have so many steps.
 ///
 /// # Errors
-/// A teacher that cannot be read or was trained on other images or classes; a position that a network does not have.
+/// A teacher that cannot be read or was trained on other images or classes; a position that a network does not have; a model
+/// that the procedure does not fit.
 pub(super) fn procedure(
     recipe: &Recipe,
     learner: &Learner,
@@ -28,6 +29,9 @@ pub(super) fn procedure(
         ProcedureConfig::Hints(config) => {
             let teacher = teacher(&config.teacher, identity)?;
             Box::new(Hints::new(teacher, config, learner, recipe, steps_per_epoch)?)
+        }
+        ProcedureConfig::ScoreFunction(config) => {
+            Box::new(ScoreFunction::new(config.clone(), learner, steps_per_epoch)?)
         }
     })
 }

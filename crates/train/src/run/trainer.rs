@@ -10,7 +10,7 @@ use super::running::Running;
 use super::teacher::procedure;
 use crate::Error;
 use crate::checkpoint::{self, Best, Checkpoint, Header, Position, Stopwatch};
-use crate::evaluate::{Evaluation, evaluate, metric};
+use crate::evaluate::{Evaluation, evaluate};
 use crate::images::{Corpus, Origin, targets_to_device, to_device};
 use crate::learn::{self, Classification, Learner, Procedure, Targets, TrainBatch, seed};
 use crate::recipe::{Precision, Recipe};
@@ -196,7 +196,7 @@ impl<'a> Trainer<'a> {
         let rate = self.schedule.rate(position.step);
         tch::manual_seed(seed::of_step(self.recipe.train.seed, position.step));
         self.procedure.begin_step(position.step, steps);
-        self.learner.begin_step(position.step as f64 / steps as f64);
+        self.learner.begin_step(position.step as f64 / steps.max(1) as f64);
         position.step += 1;
         position.step_in_epoch += 1;
 
@@ -251,9 +251,9 @@ impl<'a> Trainer<'a> {
         self.header.skipped_valid = valid.skipped.clone();
         self.header.confusion = valid.confusion.clone();
         let judged = average.as_ref().unwrap_or(&valid);
-        let metric = metric(self.recipe.train.metric);
+        let metric = self.recipe.train.metric;
         let reached = Best::of(position.epoch, judged, metric);
-        let score = metric.score(judged);
+        let score = metric.metric().score(judged);
         let best = self.header.best.is_none_or(|best| reached.is_better_than(&best));
 
         self.header.position = position;

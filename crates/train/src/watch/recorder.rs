@@ -6,6 +6,7 @@ use super::{Epoch, Event, Interval, Metrics, MetricsLog, Observer, Row, figure};
 use crate::Error;
 use crate::checkpoint::Position;
 use crate::folder::{RoutingRecord, RunFolder};
+use crate::metric::figures;
 
 /// Writes what happens to `metrics.csv`, `events.jsonl` and `routes.json`.
 #[derive(Debug)]
@@ -77,17 +78,16 @@ fn of_epoch(epoch: &Epoch) -> Metrics {
         ("lr", epoch.rate),
         ("train/loss", epoch.train_loss),
         ("train/accuracy", epoch.train_accuracy),
-        ("valid/loss", epoch.valid.loss),
-        ("valid/accuracy", epoch.valid.accuracy()),
         ("train_seconds", epoch.train_seconds),
         ("images_per_second", epoch.images_per_second),
     ];
     let mut metrics: Metrics = values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    metrics.extend(epoch.valid.top_5_accuracy().map(|accuracy| ("valid/top_5_accuracy".to_owned(), accuracy)));
-    if let Some(average) = &epoch.average {
-        metrics.push(("ema/loss".to_owned(), average.loss));
-        metrics.push(("ema/accuracy".to_owned(), average.accuracy()));
+    metrics.extend(figures(&epoch.valid).map(|(name, figure)| (format!("valid/{name}"), figure)));
+    if let Some(spending) = &epoch.valid.spending {
+        metrics.push(("valid/routed_multiply_adds".to_owned(), spending.routed));
+        metrics.push(("valid/executed_multiply_adds".to_owned(), spending.executed));
     }
+    metrics.extend(epoch.average.iter().flat_map(figures).map(|(name, figure)| (format!("ema/{name}"), figure)));
     for layer in &epoch.valid.layers {
         let name = |quantity: &str| format!("route/{}/{quantity}", layer.name);
         metrics.push((name("mutual_information"), layer.mutual_information));

@@ -103,7 +103,7 @@ fn models(runs: &[(&str, Run)]) -> String {
 fn beside(compared: &[Comparison]) -> String {
     let versions = &compared[0].versions;
     let mut text = format!(
-        "### Beside PyTorch\n\n{versions}; the same weights and step, in turns, by `benches/peers/resnet20_step.py`. Below 1, \
+        "### Beside PyTorch\n\n{versions}; the same weights and step, in turns, by `benches/peers/training_step.py`. Below 1, \
          Multipath is faster. `malloc`: PyTorch under the allocator's settings that `mp-train` makes.\n\n\
          | network | precision | Multipath, ms | PyTorch | ms | ratio | lowest to highest |\n|---|---|--:|---|--:|--:|--:|\n"
     );

@@ -1,4 +1,4 @@
-//! The same networks in PyTorch, by `benches/peers/resnet20_step.py`.
+//! The same networks in PyTorch, by `benches/peers/training_step.py`.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -70,7 +70,7 @@ pub(super) fn compare(
 ) -> Result<Vec<Comparison>, Failure> {
     let one = |(model, precision, sides): &(&'static str, &'static str, &'static [&'static str])| {
         let mut command = checkout.command(program(python));
-        command.arg("benches/peers/resnet20_step.py").args(["--json", "--model", model, "--precision", precision]);
+        command.arg("benches/peers/training_step.py").args(["--json", "--model", model, "--precision", precision]);
         command.arg("--rounds").arg(rounds.min(ROUNDS).to_string()).arg("--mp-train").arg(mp_train);
         command.arg("--sides").args(*sides);
         let what = format!("{model}, {precision}, beside PyTorch");

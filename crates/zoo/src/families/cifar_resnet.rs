@@ -5,7 +5,7 @@
 //! (option A): they are those with an `a`, `resnet20a`, whose shortcuts take every second row and column between channels of
 //! zeros, half of them before and half after, as in the public weights for CIFAR.
 
-use mp_blocks::{Branch, ConvBlockConfig, ResidualConfig, ShortcutConfig};
+use mp_blocks::{Branch, ConvBlockConfig, ResidualConfig, SharedBlock, ShortcutConfig};
 
 use super::CIFAR;
 use super::resnet::{Place, Stage, stages};
@@ -46,10 +46,10 @@ fn padded_plan(size: &Size, interface: &Interface) -> Result<Plan, Error> {
 }
 
 /// The network of the depth in the family's name, its blocks changed by `set`.
-pub(super) fn residual(
+pub(super) fn residual<B: Into<SharedBlock>>(
     size: &Size,
     interface: &Interface,
-    set: impl Fn(Place, ResidualConfig) -> ResidualConfig,
+    set: impl Fn(Place, ResidualConfig) -> B,
 ) -> Result<Plan, Error> {
     let mut plan = Plan::new(interface);
     plan.push("stem", ConvBlockConfig::new(size.value))?.named("");

@@ -72,6 +72,7 @@ fn imagenet_plan(size: &Size, interface: &Interface) -> Result<Plan, Error> {
     }
     plan.push("stage4", NormReluConfig)?.named("features").renamed("norm", "norm5");
     plan.head(HeadPlan::named("classifier"));
+    plan.dropout_inside();
     Ok(plan)
 }
 
@@ -116,5 +117,6 @@ pub(super) fn dense_stages(
         }
     }
     plan.push("stage3", NormReluConfig)?;
+    plan.dropout_inside();
     Ok(plan)
 }

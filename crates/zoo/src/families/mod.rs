@@ -1,5 +1,6 @@
 //! The families of single-path networks, one a file, and the table that registers them.
 
+mod aig;
 mod alexnet;
 mod base_cnn;
 mod cifar_resnet;
@@ -24,6 +25,7 @@ mod resnest;
 mod resnet;
 mod resnext29;
 mod seresnet;
+mod skipnet;
 mod vgg;
 mod wang_paths;
 
@@ -60,4 +62,6 @@ pub(crate) static TABLE: &[&[Family]] = &[
     highway::FAMILIES,
     mcdnn::FAMILIES,
     wang_paths::FAMILIES,
+    aig::FAMILIES,
+    skipnet::FAMILIES,
 ];

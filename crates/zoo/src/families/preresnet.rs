@@ -10,7 +10,8 @@
 //!
 //! Where the shape changes, the first norm and ReLU are shared by branch and shortcut, which is a bare 1x1 convolution. A
 //! bottleneck's stride is in its 3x3 convolution, as in fb.resnet.torch and timm; the authors' own code has it in the first.
-//! The wide networks count their three shortcuts as layers; their dropout is off.
+//! The wide networks count their three shortcuts as layers; their dropout, between the
+//! convolutions of a block, is off unless it is asked for.
 
 use mp_blocks::{
     Branch, NormReluConfig, PlainConvConfig, Pooling, PoolingBlockConfig, PreActivationConfig, SharedBlock,
@@ -65,7 +66,7 @@ fn stages<B: Into<SharedBlock>>(plan: &mut Plan, stages: &[Stage], block: impl F
         let name = format!("stage{number}");
         for index in 0..stage.blocks {
             let stride = if number > 1 && index == 0 { 2 } else { 1 };
-            let planned = plan.push(&name, block(Place { stage: number, width: stage.width, stride }))?;
+            let planned = plan.push(&name, block(Place { stage: number, index, width: stage.width, stride }))?;
             planned.named(format!("stages.{}.blocks.{index}", number - 1));
         }
         if number == stages.len() {
@@ -107,6 +108,7 @@ fn wide_network(
         let branch = Branch::Basic { channels: place.width };
         set(PreActivationConfig { init, ..PreActivationConfig::new(branch, place.stride) })
     })?;
+    plan.dropout_inside();
     Ok(plan)
 }
 

@@ -46,6 +46,8 @@ pub(super) struct Stage {
 pub(super) struct Place {
     /// Its stage, counted from 1.
     pub(super) stage: usize,
+    /// Its place in the stage, from 0.
+    pub(super) index: i64,
     /// The stage's width.
     pub(super) width: i64,
     /// By how much it shrinks the map.
@@ -128,7 +130,7 @@ pub(super) fn stages<B: Into<SharedBlock>>(
     for (number, stage) in (1..).zip(stages) {
         for index in 0..stage.blocks {
             let stride = if number > 1 && index == 0 { 2 } else { 1 };
-            let place = Place { stage: number, width: stage.width, stride };
+            let place = Place { stage: number, index, width: stage.width, stride };
             let planned = plan.push(&format!("stage{number}"), block(place))?;
             planned.named(format!("layer{number}.{index}"));
             for (ours, public) in renames {

@@ -60,7 +60,7 @@ impl Mechanism {
     /// Whether a chain has what the mechanism needs where stages begin: a cross-prediction needs blocks with a single first
     /// layer, for which it stands.
     pub fn fits(&self, plan: &Plan) -> bool {
-        let crossing = (self.crossing)(MixerConfig::Identity.into(), Form::Auto);
+        let crossing = (self.crossing)(MixerConfig::IDENTITY.into(), Form::Auto);
         let mut entered = plan.blocks.iter().skip(1).filter(|planned| planned.index == 0);
         !matches!(crossing, CrossingConfig::Prediction(..)) || entered.all(|p| p.block.crossable().is_some())
     }

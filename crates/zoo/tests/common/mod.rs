@@ -1,7 +1,8 @@
 //! What every network must do, whatever it is.
 
 use mp_nn::{Device, Kind, Mode, Store, Tensor};
-use mp_zoo::{Error, Head, HeadRole, InputSize, Make, Model, ModelName, ModelOptions};
+use mp_routing::Decision;
+use mp_zoo::{Error, Head, HeadRole, InputSize, Make, Model, ModelName, ModelOptions, Output};
 
 const BATCH: i64 = 4;
 
@@ -81,15 +82,29 @@ fn check_gradients(name: &str, store: &Store, model: &Model, images: &Tensor, id
     let learns = |head: &&Head| head.role != HeadRole::Path;
     let losses = output.heads.iter().filter(learns).map(|head| head.logits.cross_entropy_for_logits(&labels));
     losses.sum::<Tensor>().backward();
+    let skipped = skipped_by_all(&output);
     for parameter in store.parameters() {
         let gradient = parameter.tensor.grad();
         assert!(gradient.defined(), "{name}: `{}` has no gradient", parameter.name);
         let largest = gradient.abs().max().double_value(&[]);
-        let may_be_zero = idle.is_some_and(|idle| parameter.name.contains(idle));
+        let in_skipped = skipped.iter().any(|block| {
+            let inside = parameter.name.strip_prefix(block.as_str());
+            inside.is_some_and(|name| !name.starts_with(".gate.") && !name.starts_with(".downsample."))
+        });
+        let may_be_zero = in_skipped || idle.is_some_and(|idle| parameter.name.contains(idle));
         assert!(
             largest.is_finite() && (largest > 0.0 || may_be_zero),
             "{name}: gradient of `{}` is {largest}",
             parameter.name
         );
     }
+}
+
+/// The blocks that every image skipped: nothing asks for the gradient of what they would compute, but for their gates.
+fn skipped_by_all(output: &Output) -> Vec<String> {
+    let all_skip = |decision: &Decision| {
+        let runs = decision.chosen.as_ref().map(|chosen| chosen.select(2, 1).any());
+        decision.is_skip() && runs.is_some_and(|runs| !bool::try_from(runs).unwrap())
+    };
+    output.trace.layers.iter().filter(|layer| all_skip(&layer.decision)).map(|layer| layer.name.clone()).collect()
 }

@@ -2,6 +2,7 @@
 
 mod distillation;
 mod hints;
+mod score_function;
 mod supervised;
 
 use tch::Tensor;
@@ -11,6 +12,7 @@ use crate::Error;
 
 pub use distillation::{Distillation, Teacher};
 pub use hints::Hints;
+pub use score_function::ScoreFunction;
 pub use supervised::Supervised;
 
 /// One batch on the model's device.

@@ -93,6 +93,11 @@ fn tiles(summary: &Summary) -> Vec<Tile> {
         ),
         tile("waiting for data", format!("{:.1}%", 100.0 * summary.data_wait_fraction), "of the training".to_owned()),
     ];
+    if let Some(routed) = summary.routed_multiply_adds {
+        let share = percent(routed / summary.multiply_adds as f64);
+        let text = format!("chosen by an image on average, {share} of all");
+        tiles.push(tile("routed multiply-adds", shorten(routed.round() as u64), text));
+    }
     if let Some(top_5) = summary.valid_top_5_last {
         tiles.insert(2, tile("top-5 accuracy", percent(top_5), format!("after epoch {}", summary.epochs_done)));
     }

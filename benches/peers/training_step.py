@@ -1,7 +1,8 @@
-"""Times one training step of a ResNet-20 in PyTorch and in Multipath, turn by turn, and prints the ratios.
+"""Times one training step of a network in PyTorch and in Multipath, turn by turn, and prints the ratios.
 
     cargo build --release -p mp-cli
-    python benches/peers/resnet20_step.py [--model resnet20_x3_cc@positions=blocks] [--precision bf16] [--json]
+    python benches/peers/training_step.py [--model resnet20_x3_cc@positions=blocks] [--precision bf16] [--json]
+    python benches/peers/training_step.py --model resnet50 densenet121 --precision bf16 fp32 --sides eager compile
 
 README.md beside this file says what is the same on all sides and how to read the result.
 """
@@ -18,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from networks import build
+from networks import build, size_of
 from safetensors.torch import load_file, save_file
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -34,6 +35,15 @@ SIDES = ["eager", "compile", "eager+malloc", "compile+malloc"]
 
 def main() -> None:
     options = arguments()
+    for model in options.models:
+        for precision in options.precisions:
+            options.model, options.precision = model, precision
+            options.batch = options.images or (128 if size_of(model) == 32 else 16)
+            compare(options)
+
+
+def compare(options: argparse.Namespace) -> None:
+    """One network in one number format."""
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "weights.safetensors"
         mp_train(options, "weights", options.model, weights)
@@ -51,20 +61,25 @@ def main() -> None:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="resnet20", help="as mp-train bench takes it")
-    parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
-    parser.add_argument("--batch", type=positive, default=128)
+    parser.add_argument(
+        "--model", dest="models", nargs="+", default=["resnet20"], help="one or several, as mp-train bench takes them"
+    )
+    parser.add_argument("--precision", dest="precisions", nargs="+", choices=["fp32", "bf16"], default=["fp32"])
+    parser.add_argument(
+        "--batch", dest="images", type=positive, help="default: 128 for images of 32x32, 16 for larger ones"
+    )
     parser.add_argument("--threads", type=positive, default=torch.get_num_threads())
     parser.add_argument("--rounds", type=positive, default=6, help="how often each side has its turn")
     parser.add_argument("--steps", type=positive, default=4, help="timed steps in a turn; their median counts")
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=SIDES, help="forms of PyTorch")
     parser.add_argument("--mp-train", type=Path, default=REPOSITORY / "target/release/mp-train")
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    parser.add_argument("--json", action="store_true", help="print a JSON object for each network instead of text")
     options = parser.parse_args()
     if not options.mp_train.exists():
         parser.error(f"no mp-train at {options.mp_train}: run `cargo build --release -p mp-cli` or give --mp-train")
     try:
-        build(options.model)
+        for model in options.models:
+            build(model)
     except ValueError as error:
         parser.error(str(error))
     return options
@@ -155,9 +170,10 @@ def check_agreement(weights: Path, options: argparse.Namespace) -> float:
     model = build(options.model)
     model.load_state_dict(load_file(weights))
     model.eval()
-    images, logits, moved = (weights.with_name(name) for name in ("images.npy", "logits.npy", "moved.safetensors"))
+    images, moved = (weights.with_name(name) for name in ("images.npy", "moved.safetensors"))
     torch.manual_seed(0)
-    x = torch.randn(4, 3, 32, 32)
+    size = size_of(options.model)
+    x = torch.randn(4, 3, size, size)
     np.save(images, x.numpy())
     apart = 0.0
     for file in (weights, moved):
@@ -167,6 +183,7 @@ def check_agreement(weights: Path, options: argparse.Namespace) -> float:
                 if name.endswith(("running_mean", "running_var")):
                     buffer.uniform_(0.5, 1.5)
             save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, moved)
+        logits = file.with_suffix(".npy")
         mp_train(options, "predict", "--model", options.model, "--weights", file, images, "--logits", logits)
         with torch.no_grad():
             expected = model(x)
@@ -208,7 +225,7 @@ def report(rounds: list[dict[str, float]], apart: float, options: argparse.Names
         },
     }
     if options.json:
-        print(json.dumps(result))
+        print(json.dumps(result), flush=True)
         return
     print(
         f"\n{options.model}, training step, {options.precision}, batch {options.batch}, {options.threads} threads, "

@@ -3,20 +3,18 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::by_files::{Found, complete};
-use super::read::same_shape;
-use super::recognise::Files;
-use super::{Splits, splits};
-use crate::format::idx;
+use super::few_files::{FewFiles, complete, same_shape};
+use super::idx;
+use crate::open::splits;
 use crate::parts::Parts;
-use crate::{Error, Format, Manifest};
+use crate::{Error, Format, Manifest, Splits};
 
 /// The splits of EMNIST, with the label of the first class.
 const EMNIST: [(&str, u8); 6] =
     [("balanced", 0), ("byclass", 0), ("bymerge", 0), ("digits", 0), ("letters", 1), ("mnist", 0)];
 
 /// The files of one of these data sets: images and labels.
-pub(super) struct Kin {
+pub(crate) struct Kin {
     manifest: &'static Manifest,
     /// The label of the first class.
     first: u8,
@@ -26,7 +24,7 @@ pub(super) struct Kin {
 
 impl Kin {
     /// The files that belong to a data set of this kind, in its folder or in one directly below; `None` for others.
-    pub(super) fn named(folder: &Path, manifest: &'static Manifest) -> Result<Option<Self>, Error> {
+    pub(crate) fn named(folder: &Path, manifest: &'static Manifest) -> Result<Option<Self>, Error> {
         if !matches!(manifest.format, Format::Emnist | Format::Qmnist) {
             return Ok(None);
         }
@@ -62,16 +60,16 @@ impl Kin {
         Ok(Some(Self { manifest, first, train: [train_images, train_labels], test: [test_images, test_labels] }))
     }
 
-    /// The files with their names, and that of the list of classes beside them, which says what is known.
-    fn with_names(self) -> (Files, Vec<String>) {
+    /// The data set; beside its files lies a list of classes, which says what is known.
+    pub(crate) fn files(self) -> FewFiles {
         let paths = self.train.iter().chain(&self.test);
         let mut names: Vec<String> = paths.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect();
         names.push(format!("{}-mapping.txt", self.manifest.name));
-        (Files::Kin(self), names)
+        FewFiles::new(names, move |name, classes, _| self.read(name, classes))
     }
 
     /// Both splits; classes are called as they are known to be.
-    pub(super) fn read(self, name: &str, classes: Option<Vec<String>>) -> Result<Splits, Error> {
+    fn read(self, name: &str, classes: Option<Vec<String>>) -> Result<Splits, Error> {
         let Self { manifest, first, train, test } = self;
         let classes = classes.unwrap_or_else(|| manifest.classes.clone());
         let read = |[images, labels]: &[PathBuf; 2]| match manifest.format {
@@ -96,13 +94,13 @@ fn names(folder: &Path) -> Result<BTreeSet<String>, Error> {
 }
 
 /// The split of EMNIST whose files are in a folder.
-pub(super) fn emnist(folder: &Path, names: &BTreeSet<String>) -> Found {
+pub(crate) fn emnist(folder: &Path, names: &BTreeSet<String>) -> Result<Option<FewFiles>, Error> {
     let mut found = Vec::new();
     for manifest in Manifest::all().iter().filter(|manifest| manifest.format == Format::Emnist) {
         found.extend(Kin::among(folder, names, manifest)?);
     }
     if found.len() < 2 {
-        return Ok(found.pop().map(Kin::with_names));
+        return Ok(found.pop().map(Kin::files));
     }
     let splits: Vec<&str> = found.iter().map(|kin| kin.manifest.name.as_str()).collect();
     Err(Error::Unrecognised {
@@ -113,7 +111,7 @@ pub(super) fn emnist(folder: &Path, names: &BTreeSet<String>) -> Found {
 }
 
 /// QMNIST's files.
-pub(super) fn qmnist(folder: &Path, names: &BTreeSet<String>) -> Found {
+pub(crate) fn qmnist(folder: &Path, names: &BTreeSet<String>) -> Result<Option<FewFiles>, Error> {
     let known = Manifest::all().iter().find(|manifest| manifest.format == Format::Qmnist);
-    Ok(known.map(|manifest| Kin::among(folder, names, manifest)).transpose()?.flatten().map(Kin::with_names))
+    Ok(known.map(|manifest| Kin::among(folder, names, manifest)).transpose()?.flatten().map(Kin::files))
 }
