@@ -235,7 +235,7 @@ struct RouteBackward : public mp::PathsNode {
   }
 };
 
-// Targets (none where the call does not mix), weights and logits.
+// Targets (none where the call does not mix), weights, logits and the pooled features, which have no history.
 variable_list route(const variable_list& xs, const variable_list& layers, const Settings& settings) {
   const auto format = xs[0].suggest_memory_format();
   Call call{mp::in_one_layout(xs), {}, settings, format};
@@ -271,6 +271,7 @@ variable_list route(const variable_list& xs, const variable_list& layers, const 
     node.found = {found.pooled, found.hidden, found.logits.detach(), found.weights.detach()};
     node.settings = settings;
   });
+  outputs.push_back(found.pooled);
   return outputs;
 }
 
@@ -278,8 +279,8 @@ variable_list route(const variable_list& xs, const variable_list& layers, const 
 
 extern "C" {
 
-// Writes the targets (`mixes`), the weights and the logits to `outputs`, new tensors owned by the caller. `layers` are
-// weight1, bias1, weight2 and bias2. Returns null, or what went wrong, valid until the next call on this thread.
+// Writes the targets (`mixes`), the weights, the logits and the pooled features, which are to be read only, to `outputs`, new
+// tensors owned by the caller. `layers` are weight1, bias1, weight2 and bias2. Returns null, or what went wrong, valid until the next call on this thread.
 const char* mp_route(at::Tensor* const* xs, int sources, at::Tensor* const* layers, double temperature, int normalisation,
                      bool mixes, at::Tensor** outputs) {
   return mp::guarded("mp::route", [&] {

@@ -50,13 +50,15 @@ pub struct GateLayers<'a> {
     pub normalisation: GateNormalisation,
 }
 
-/// What the gates decided, `[B, S, T]` each, in the accumulation type.
+/// What the gates decided, `[B, S, T]` each, and what they read, in the accumulation type.
 #[derive(Debug)]
 pub struct Gated {
     /// How much of each source goes into each target.
     pub weights: Tensor,
     /// What the normalisation was applied to.
     pub logits: Tensor,
+    /// The means of the sources' maps, `[B, S, C]`, without history. The gradient needs these numbers: they are to be read only.
+    pub pooled: Tensor,
 }
 
 /// Whether [`route`] and [`gate`] take these sources and gates: sources that [`can_mix`] takes, `[B, C, H, W]` or `[B, C]`
@@ -110,9 +112,9 @@ fn call(xs: &[Tensor], layers: GateLayers<'_>, mixes: bool) -> Result<(Vec<Tenso
     let targets = if mixes { weight2.size()[1] as usize } else { 0 };
     let sources: Vec<*const C_tensor> = xs.iter().map(Tensor::as_ptr).collect();
     let layers = [weight1, bias1, weight2, bias2].map(Tensor::as_ptr);
-    let mut outputs = [std::ptr::null_mut(); MAX_PATHS + 2];
+    let mut outputs = [std::ptr::null_mut(); MAX_PATHS + 3];
     // SAFETY: the pointers are those of live tensors, as many as said; `outputs` has room for every target, since
-    // `can_route` holds, and two more; the C++ side catches every exception, and its message lives until the next call.
+    // `can_route` holds, and three more; the C++ side catches every exception, and its message lives until the next call.
     unsafe {
         outcome(
             ACTION,
@@ -127,12 +129,11 @@ fn call(xs: &[Tensor], layers: GateLayers<'_>, mixes: bool) -> Result<(Vec<Tenso
             ),
         )?;
     }
-    // SAFETY: without an error the first `targets + 2` outputs are new tensors that nobody else owns.
-    let mut tensors = outputs[..targets + 2].iter().map(|output| unsafe { Tensor::from_ptr(*output) });
+    // SAFETY: without an error the first `targets + 3` outputs are new tensors that nobody else owns.
+    let mut tensors = outputs[..targets + 3].iter().map(|output| unsafe { Tensor::from_ptr(*output) });
     let ys = tensors.by_ref().take(targets).collect();
-    let (weights, logits) = (tensors.next(), tensors.next());
-    match (weights, logits) {
-        (Some(weights), Some(logits)) => Ok((ys, Gated { weights, logits })),
+    match (tensors.next(), tensors.next(), tensors.next()) {
+        (Some(weights), Some(logits), Some(pooled)) => Ok((ys, Gated { weights, logits, pooled })),
         _ => Err(TorchError::new(ACTION, "a call without outputs")),
     }
 }

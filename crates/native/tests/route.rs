@@ -192,6 +192,11 @@ fn gates_alone_give_the_same_and_their_gradients_spread_over_the_map() {
         let case = Case::new(2, 3, shape, Kind::Double, GateNormalisation::Sources);
         let reference = case.in_float64();
         let gated = gate(&case.xs, case.gates()).unwrap();
+        assert!(!gated.pooled.requires_grad());
+        for (i, x) in (0..).zip(&case.xs) {
+            let mean = if x.dim() == 4 { x.mean_dim([2_i64, 3].as_slice(), false, None) } else { x.shallow_clone() };
+            assert_close(&gated.pooled.select(1, i), &mean, 1e-12, "pooled features");
+        }
         let outputs = [gated.weights, gated.logits];
         let expected = reference.definition().split_off(3);
         for (a, b) in outputs.iter().zip(&expected) {

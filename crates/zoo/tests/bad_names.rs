@@ -22,7 +22,7 @@ fn for_cifar(name: &str) -> String {
 fn unknown_base_names_the_nearest() {
     assert_eq!(
         for_cifar("resnet2O_x3_cc"),
-        "there is no model `resnet2O_x3_cc`: the nearest are resnet20_x3_cc, resnet20_x2_cc, resnet20_x3_cp"
+        "there is no model `resnet2O_x3_cc`: the nearest are resnet20_x3_cc, resnet8_x3_cc, resnet14_x3_cc"
     );
     let far = for_cifar("zzz");
     assert!(

@@ -1,10 +1,11 @@
 //! What a gate reads of its sources: their means as they are, standardised, or not at all.
 
-use mp_nn::{Init, Mode, Params};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use mp_nn::{Init, Params};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::gate::pool;
 use crate::Error;
 
 /// Share of a batch's statistics in the running ones, as in batch-norm.
@@ -65,6 +66,8 @@ pub(super) struct RunningFeatures {
     var: Tensor,
     /// How many batches were seen, `[1]`: the first ones count more, so that none of the starting values is left.
     batches: Tensor,
+    /// Whether a batch was seen for certain.
+    begun: AtomicBool,
 }
 
 impl RunningFeatures {
@@ -74,17 +77,25 @@ impl RunningFeatures {
             mean: params.buffer("running_mean", &[sources, channels], Init::Zeros)?,
             var: params.buffer("running_var", &[sources, channels], Init::Ones)?,
             batches: params.buffer("batches", &[1], Init::Zeros)?,
+            begun: AtomicBool::new(false),
         })
     }
 
-    /// In training, takes the sources of a batch into the statistics; a single image has no variance and is left out.
-    pub(super) fn see(&self, xs: &[Tensor], mode: Mode) {
-        if !mode.is_train() || xs[0].size()[0] < 2 {
+    /// Whether no batch was seen yet. Waits for the device until one was.
+    pub(super) fn is_new(&self) -> bool {
+        if !self.begun.load(Ordering::Relaxed) {
+            self.begun.store(self.batches.double_value(&[0]) > 0.0, Ordering::Relaxed);
+        }
+        !self.begun.load(Ordering::Relaxed)
+    }
+
+    /// Takes the means `[S, B, C]` of a batch into the statistics; a single image has no variance and is left out.
+    pub(super) fn see(&self, means: &Tensor) {
+        if means.size()[1] < 2 {
             return;
         }
         let _guard = tch::no_grad_guard();
-        let pooled: Vec<Tensor> = xs.iter().map(pool).collect();
-        let z = Tensor::stack(&pooled, 0).to_kind(self.mean.kind());
+        let z = means.to_kind(self.mean.kind());
         let _ = self.batches.shallow_clone().g_add_scalar_(1.0);
         // 1, 1/2, 1/3, ... down to the momentum.
         let share = self.batches.reciprocal().clamp_min(MOMENTUM);
@@ -97,10 +108,7 @@ impl RunningFeatures {
 
     /// The same for sources that have only some images of the batch, by their means `[n, C]`; one without two images keeps its
     /// statistics.
-    pub(super) fn see_some(&self, means: &[Tensor], mode: Mode) {
-        if !mode.is_train() {
-            return;
-        }
+    pub(super) fn see_some(&self, means: &[Tensor]) {
         let _guard = tch::no_grad_guard();
         let _ = self.batches.shallow_clone().g_add_scalar_(1.0);
         let share = self.batches.reciprocal().clamp_min(MOMENTUM);
@@ -150,14 +158,15 @@ mod tests {
     fn the_first_batch_replaces_the_starting_values_and_later_ones_are_averaged_in() {
         let (_store, features) = features();
         // Means 1 and 4; variances of n - 1: ((0 - 1)² + (2 - 1)²) / 1 = 2, and 0.
-        features.see(&[Tensor::from_slice(&[0.0, 4.0, 2.0, 4.0]).view([2, 2])], Mode::Train);
+        assert!(features.is_new());
+        features.see(&Tensor::from_slice(&[0.0, 4.0, 2.0, 4.0]).view([1, 2, 2]));
+        assert!(!features.is_new());
         assert_eq!((numbers(&features.mean), numbers(&features.var)), (vec![1.0, 4.0], vec![2.0, 0.0]));
         // The second counts a half.
-        features.see(&[Tensor::from_slice(&[3.0, 4.0, 3.0, 4.0]).view([2, 2])], Mode::Train);
+        features.see(&Tensor::from_slice(&[3.0, 4.0, 3.0, 4.0]).view([1, 2, 2]));
         assert_eq!((numbers(&features.mean), numbers(&features.var)), (vec![2.0, 4.0], vec![1.0, 0.0]));
-        // Neither evaluation nor a single image changes them.
-        features.see(&[Tensor::zeros([2, 2], (Kind::Double, Device::Cpu))], Mode::Eval);
-        features.see(&[Tensor::zeros([1, 2], (Kind::Double, Device::Cpu))], Mode::Train);
+        // A single image does not change them.
+        features.see(&Tensor::zeros([1, 1, 2], (Kind::Double, Device::Cpu)));
         assert_eq!(numbers(&features.mean), [2.0, 4.0]);
     }
 
@@ -165,7 +174,7 @@ mod tests {
     fn the_folded_layer_is_the_layer_of_standardised_features() {
         let (_store, features) = features();
         let z = Tensor::randn([6, 2], (Kind::Double, Device::Cpu)) * 3.0 + 5.0;
-        features.see(&[z.shallow_clone()], Mode::Train);
+        features.see(&z.unsqueeze(0));
         let (weight, bias) =
             (Tensor::randn([1, 4, 2], (Kind::Double, Device::Cpu)), Tensor::ones([1, 4], (Kind::Double, Device::Cpu)));
         let standardised = (&z - &features.mean) / (&features.var + EPS).sqrt();

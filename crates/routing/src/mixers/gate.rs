@@ -130,6 +130,8 @@ impl Settings for GateConfig {
 
 /// `z_i = mean over H, W of X_i`; `a_i = W2_i · relu(W1_i · z_i + b1_i) + b2_i`; `g = normalise(a / τ)`.
 ///
+/// Where statistics of features are kept, a batch in training is decided on by those of the batches before it.
+///
 /// Every source has its own weights. On the CPU all of it is one call, sample by sample, in float32 at least
 /// (`mp_native::gate`); elsewhere all sources run as one batched product a layer, since S small ones cost more in calls than
 /// in arithmetic. Tissera et al., arXiv 2107.02450.
@@ -151,21 +153,21 @@ pub struct Gate {
 
 impl Router for Gate {
     fn route(&self, xs: &[Tensor], pass: &mut Pass) -> Decision {
-        self.see(xs, pass.mode);
-        self.forward(xs)
+        self.decide(xs, pass)
     }
 
     fn mix(&self, xs: &[Tensor], pass: &mut Pass) -> (Vec<Tensor>, Decision) {
-        self.see(xs, pass.mode);
+        let is_seen = self.begin(xs, pass);
         let (weight1, bias1) = self.first();
         let layers = self.layers(&weight1, &bias1);
         if self.residual || !self.is_fused(xs, &layers) {
-            let decision = self.forward(xs);
+            let decision = self.decided(xs, pass.mode, is_seen, (&weight1, &bias1));
             return (mix(xs, &self.applied(&decision.weights)), decision);
         }
         self.meter.add((self.weight1.numel() + self.weight2.numel()) as u64);
         // Only sources that the gate was not built for are refused here: falling back would hide a fault of the caller.
         let (ys, gated) = mp_native::route(xs, layers).unwrap_or_else(|error| panic!("{error}"));
+        self.see(pass.mode, is_seen, || gated.pooled.transpose(0, 1));
         (ys, self.decision(gated.weights, gated.logits))
     }
 
@@ -181,39 +183,65 @@ impl Router for Gate {
 }
 
 impl Gate {
-    /// The decision for S sources `[B, C, H, W]` or `[B, C]`.
+    /// The decision for S sources `[B, C, H, W]` or `[B, C]`, in evaluation.
     ///
     /// # Panics
     /// If the sources are not as many, or not of the channels, that the gate was built for.
     pub fn forward(&self, xs: &[Tensor]) -> Decision {
-        self.meter.add((self.weight1.numel() + self.weight2.numel()) as u64);
+        self.decide(xs, &Pass::eval())
+    }
+
+    fn decide(&self, xs: &[Tensor], pass: &Pass) -> Decision {
+        let is_seen = self.begin(xs, pass);
         let (weight1, bias1) = self.first();
+        self.decided(xs, pass.mode, is_seen, (&weight1, &bias1))
+    }
+
+    /// The decision by the given first layer; in training, what the statistics have not seen yet they see after it.
+    fn decided(&self, xs: &[Tensor], mode: Mode, is_seen: bool, (weight1, bias1): (&Tensor, &Tensor)) -> Decision {
+        self.meter.add((self.weight1.numel() + self.weight2.numel()) as u64);
         if let (true, Some(running)) = (self.blind, &self.running) {
             // One decision for all images.
-            let decision = self.composed(&running.blind(), &weight1, &bias1);
+            let decision = self.composed(&running.blind(), weight1, bias1);
+            self.see(mode, is_seen, || pooled(xs));
             let logits = decision.logits.map(|logits| for_batch(&logits, xs));
             return Decision::soft(for_batch(&decision.weights, xs), logits, self.normalisation);
         }
-        let layers = self.layers(&weight1, &bias1);
+        let layers = self.layers(weight1, bias1);
         if self.is_fused(xs, &layers) {
             let gated = mp_native::gate(xs, layers).unwrap_or_else(|error| panic!("{error}"));
+            self.see(mode, is_seen, || gated.pooled.transpose(0, 1));
             return self.decision(gated.weights, gated.logits);
         }
-        let pooled: Vec<Tensor> = xs.iter().map(pool).collect();
-        self.composed(&Tensor::stack(&pooled, 0), &weight1, &bias1)
+        let means = pooled(xs);
+        let decision = self.composed(&means, weight1, bias1);
+        self.see(mode, is_seen, || means);
+        decision
+    }
+
+    /// In training, sets what changes with it, and lets the statistics see the first batch of all before it is decided on: until
+    /// then they are of nothing. Later batches are decided on first, since the means then come with the decision. Whether the
+    /// statistics have seen the batch.
+    fn begin(&self, xs: &[Tensor], pass: &Pass) -> bool {
+        if !pass.mode.is_train() {
+            return false;
+        }
+        self.temperature.set(pass.progress);
+        let new = self.running.as_ref().filter(|running| running.is_new());
+        new.inspect(|running| running.see(&pooled(xs))).is_some()
+    }
+
+    /// In training, takes the means `[S, B, C]` into the statistics, unless they have been.
+    fn see(&self, mode: Mode, is_seen: bool, means: impl FnOnce() -> Tensor) {
+        if let (true, false, Some(running)) = (mode.is_train(), is_seen, &self.running) {
+            running.see(&means());
+        }
     }
 
     /// In training, keeps what the statistics need to know of a batch whose sources have only some images: their means `[n, C]`.
     pub(super) fn see_some(&self, means: &[Tensor], mode: Mode) {
-        if let Some(running) = &self.running {
-            running.see_some(means, mode);
-        }
-    }
-
-    /// In training, keeps what the statistics need to know of a batch.
-    fn see(&self, xs: &[Tensor], mode: Mode) {
-        if let Some(running) = &self.running {
-            running.see(xs, mode);
+        if let (true, Some(running)) = (mode.is_train(), &self.running) {
+            running.see_some(means);
         }
     }
 
@@ -257,6 +285,11 @@ impl Gate {
             },
         }
     }
+}
+
+/// The means of S sources, `[S, B, C]`.
+fn pooled(xs: &[Tensor]) -> Tensor {
+    Tensor::stack(&xs.iter().map(pool).collect::<Vec<_>>(), 0)
 }
 
 /// `[B, C]` in float32 at least: a mean over a map in bfloat16 would lose most of what it sums.

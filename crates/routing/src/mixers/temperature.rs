@@ -28,9 +28,8 @@ impl GateConfig {
 pub(super) enum Temperature {
     /// The same throughout.
     Fixed(f64),
-    /// A buffer `[1]`, which whoever trains the network sets to what [`GateConfig::temperature_at`] says; evaluation, and a
-    /// run that goes on, read what it was.
-    Falling(Tensor),
+    /// A buffer `[1]`, which each pass in training sets; evaluation reads what it was.
+    Falling(Tensor, GateConfig),
 }
 
 impl Temperature {
@@ -40,16 +39,24 @@ impl Temperature {
             0.0 => Temperature::Fixed(config.temperature),
             _ => {
                 let start = Init::Values(vec![config.temperature]);
-                Temperature::Falling(params.buffer("temperature", &[1], start)?)
+                Temperature::Falling(params.buffer("temperature", &[1], start)?, config.clone())
             }
         })
+    }
+
+    /// Sets what falls to the temperature of the time when the share `progress` of training is over.
+    pub(super) fn set(&self, progress: f64) {
+        if let Temperature::Falling(buffer, config) = self {
+            let _guard = tch::no_grad_guard();
+            let _ = buffer.shallow_clone().fill_(config.temperature_at(progress));
+        }
     }
 
     /// The number; waits for the device where it is a buffer.
     pub(super) fn value(&self) -> f64 {
         match self {
             Temperature::Fixed(value) => *value,
-            Temperature::Falling(buffer) => buffer.double_value(&[0]),
+            Temperature::Falling(buffer, _) => buffer.double_value(&[0]),
         }
     }
 
@@ -57,7 +64,7 @@ impl Temperature {
     pub(super) fn divide(&self, logits: &Tensor) -> Tensor {
         match self {
             Temperature::Fixed(value) => logits / *value,
-            Temperature::Falling(buffer) => logits / buffer,
+            Temperature::Falling(buffer, _) => logits / buffer,
         }
     }
 }
@@ -70,7 +77,7 @@ mod tests {
     use crate::{Pass, Router, RoutingShape};
 
     #[test]
-    fn a_gate_decides_by_the_temperature_in_its_buffer() {
+    fn training_sets_the_temperature_of_its_time_and_evaluation_decides_by_it() {
         let build = |temperature, final_temperature| {
             let store = Store::new(Device::Cpu, 3);
             let config = GateConfig { temperature, final_temperature, ..Default::default() };
@@ -82,8 +89,12 @@ mod tests {
         let (store, falling) = build(2.0, 0.5);
         let (_fixed_store, fixed) = build(2.0, 0.0);
         assert!(weights(&falling).equal(&weights(&fixed)), "it starts at its temperature");
+        let mut half_way = Pass::train();
+        half_way.progress = 0.5;
+        falling.route(&xs, &mut half_way);
         let buffer = store.entries().into_iter().find(|entry| entry.name == "gate.temperature").unwrap();
-        let _ = buffer.tensor.shallow_clone().fill_(0.5);
+        assert_eq!(buffer.tensor.double_value(&[0]), 1.0);
+        falling.route(&xs, &mut Pass::train());
         let (_sharp_store, sharp) = build(0.5, 0.0);
         assert!(weights(&falling).allclose(&weights(&sharp), 1e-6, 1e-7, false));
         // The way of devices without the fused gate.

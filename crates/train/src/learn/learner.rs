@@ -9,7 +9,6 @@ use mp_zoo::{Cost, Interface, Model, ModelName, ModelOptions, Output, Variant};
 use tch::{Device, Kind, Tensor};
 
 use super::ema::Ema;
-use super::temperature::FallingTemperature;
 use super::{Classification, Objective, Targets, finetune};
 use crate::Error;
 use crate::optim::{self, Gradients, Optimiser};
@@ -28,7 +27,6 @@ pub struct Learner {
     precision: Precision,
     clip_norm: f64,
     ema: Option<Ema>,
-    temperature: Option<FallingTemperature>,
 }
 
 /// What a forward pass in training found, as scalars on the device: reading them waits for it.
@@ -63,7 +61,6 @@ impl Learner {
         let parameters = finetune::apply(&recipe.finetune, name, options, &store)?;
         let optimiser = optim::build_at_rates(&recipe.optimiser, parameters);
         let ema = recipe.train.ema.as_ref().map(|config| Ema::of(&store, config));
-        let temperature = FallingTemperature::of(options, &store);
         let gradients = jointly_clipped(finetune::trained(&store), model.name(), recipe.train.path_gradients);
         Ok(Self {
             model,
@@ -76,7 +73,6 @@ impl Learner {
             precision,
             clip_norm: recipe.train.clip_norm,
             ema,
-            temperature,
         })
     }
 
@@ -164,9 +160,6 @@ impl Learner {
     /// it.
     pub fn begin_step(&mut self, done: f64) {
         self.model.set_progress(done);
-        if let Some(temperature) = &mut self.temperature {
-            temperature.set(done);
-        }
     }
 
     /// Whether the loss has a part that comes from the gates.

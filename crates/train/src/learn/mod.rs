@@ -8,7 +8,6 @@ mod learner;
 mod objective;
 mod procedure;
 pub mod seed;
-mod temperature;
 
 pub(crate) use batch_norm::ensure_varied;
 pub use learner::{Found, Learner, check_precision, correct, forward, forward_forced};

@@ -55,6 +55,27 @@ fn a_standardised_gate_reads_how_an_image_differs_from_others() {
 }
 
 #[test]
+fn a_batch_is_decided_on_before_the_statistics_see_it() {
+    for reads in [GateReads::Own, GateReads::All] {
+        let (store, gate) = gate(GateConfig { reads, input: GateInput::Standardised, ..Default::default() });
+        let (first, second) = (images(8), images(8));
+        gate.mix(&first, &mut Pass::train());
+        let expected = gate.route(&second, &mut Pass::eval()).weights;
+        assert!(gate.mix(&second, &mut Pass::train()).1.weights.allclose(&expected, 1e-12, 1e-12, false));
+        // The second batch counts a half.
+        let running = store.entries().into_iter().find(|entry| entry.name == "running_mean").unwrap().tensor;
+        for (i, (a, b)) in (0..).zip(first.iter().zip(&second)) {
+            let mean = (a + b).mean_dim([0_i64, 2, 3].as_slice(), false, None) / 2.0;
+            assert!(running.get(i).allclose(&mean, 1e-12, 1e-12, false));
+        }
+        // A gate alone, as before a cross-prediction, sees it too.
+        gate.route(&first, &mut Pass::train());
+        let batches = store.entries().into_iter().find(|entry| entry.name == "batches").unwrap().tensor;
+        assert_eq!(batches.double_value(&[0]), 3.0);
+    }
+}
+
+#[test]
 fn a_blind_gate_is_the_gate_of_the_mean_image() {
     for input in [GateInput::Mean, GateInput::Standardised] {
         let (store, blind) = gate(GateConfig { input, blind: true, ..Default::default() });
