@@ -289,7 +289,8 @@ mod tests {
             "step" => "[schedule]\nname = \"step\"\nmilestones = [1.5]\n".to_owned(),
             name => format!("[schedule]\nname = \"{name}\"\n"),
         });
-        let procedures = ["distillation", "hints"].map(|name| format!("[procedure]\nname = \"{name}\"\n"));
+        let procedures =
+            ["distillation", "hints", "score_function"].map(|name| format!("[procedure]\nname = \"{name}\"\n"));
         let kinds = mixers.chain(optimisers).chain(schedules).chain(procedures);
         let texts = kinds.map(|kind| format!("{lists}{kind}{COMPLETE}"));
         texts.map(|text| Recipe::from_toml(&text, "").unwrap().to_table().unwrap()).collect()
