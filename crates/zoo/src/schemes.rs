@@ -61,6 +61,28 @@ pub fn scheme(name: &str) -> Option<&'static Scheme> {
     SCHEMES.iter().find(|scheme| scheme.name == name)
 }
 
+/// DenseNet-BC of one depth, whose last norm stands after all layers of the last stage.
+macro_rules! pytorchcv_densenet {
+    ($name:literal, $summary:literal, $last:literal) => {
+        Scheme {
+            name: $name,
+            summary: $summary,
+            rules: &[
+                Prefix("features.init_block", "stem.0.conv"),
+                Pattern(r"^features\.stage1\.unit(\d+)\.conv(\d)\.conv\.", "stage1.${1-1}.conv$2."),
+                Pattern(r"^features\.stage1\.unit(\d+)\.conv(\d)\.bn\.", "stage1.${1-1}.norm$2."),
+                // The transition is the first block of the stage by which it is named.
+                Pattern(r"^features\.stage([23])\.unit(\d+)\.conv(\d)\.conv\.", "stage$1.$2.conv$3."),
+                Pattern(r"^features\.stage([23])\.unit(\d+)\.conv(\d)\.bn\.", "stage$1.$2.norm$3."),
+                Pattern(r"^features\.stage([23])\.trans\d+\.conv\.conv\.", "stage$1.0.conv."),
+                Pattern(r"^features\.stage([23])\.trans\d+\.conv\.bn\.", "stage$1.0.norm."),
+                Prefix("features.post_activ.bn", $last),
+                Prefix("output", "fc"),
+            ],
+        }
+    };
+}
+
 /// Every scheme.
 pub const SCHEMES: &[Scheme] = &[
     Scheme {
@@ -141,23 +163,26 @@ pub const SCHEMES: &[Scheme] = &[
             Prefix("output.final_conv.conv", "classifier.20"),
         ],
     },
-    Scheme {
-        name: "pytorchcv-densenet",
-        summary: "osmr/pytorchcv: DenseNet and DenseNet-BC for CIFAR",
-        rules: &[
-            Prefix("features.init_block", "features.conv0"),
-            Pattern(
-                r"^features\.stage(\d+)\.unit(\d+)\.conv(\d)\.conv\.",
-                "features.denseblock$1.denselayer$2.conv$3.",
-            ),
-            Pattern(r"^features\.stage(\d+)\.unit(\d+)\.conv(\d)\.bn\.", "features.denseblock$1.denselayer$2.norm$3."),
-            // A transition stands before the stage by which it is named.
-            Pattern(r"^features\.stage(\d+)\.trans\d+\.conv\.conv\.", "features.transition${1-1}.conv."),
-            Pattern(r"^features\.stage(\d+)\.trans\d+\.conv\.bn\.", "features.transition${1-1}.norm."),
-            Prefix("features.post_activ.bn", "features.norm5"),
-            Prefix("output", "classifier"),
-        ],
-    },
+    pytorchcv_densenet!(
+        "pytorchcv-densenetbc40",
+        "osmr/pytorchcv: DenseNet-BC of 40 layers for CIFAR",
+        "stage3.7.norm"
+    ),
+    pytorchcv_densenet!(
+        "pytorchcv-densenetbc100",
+        "osmr/pytorchcv: DenseNet-BC of 100 layers for CIFAR",
+        "stage3.17.norm"
+    ),
+    pytorchcv_densenet!(
+        "pytorchcv-densenetbc190",
+        "osmr/pytorchcv: DenseNet-BC of 190 layers for CIFAR",
+        "stage3.32.norm"
+    ),
+    pytorchcv_densenet!(
+        "pytorchcv-densenetbc250",
+        "osmr/pytorchcv: DenseNet-BC of 250 layers for CIFAR",
+        "stage3.42.norm"
+    ),
     Scheme {
         name: "wrn-xternalz",
         summary: "xternalz/WideResNet-pytorch",
@@ -313,6 +338,24 @@ mod tests {
             ("pytorchcv-nin", "nin", "features.stage2.unit3.conv.bias", "classifier.12.bias"),
             ("pytorchcv-nin", "nin", "output.final_conv.conv.weight", "classifier.20.weight"),
             ("wrn-szagoruyko", "wrn16", "bn.bias", "norm.bias"),
+            ("pytorchcv-densenetbc100", "densenetbc100", "features.init_block.weight", "stem.0.conv.weight"),
+            ("pytorchcv-densenetbc100", "densenetbc100", "features.stage1.unit3.conv2.bn.bias", "stage1.2.norm2.bias"),
+            (
+                "pytorchcv-densenetbc100",
+                "densenetbc100",
+                "features.stage2.trans2.conv.conv.weight",
+                "stage2.0.conv.weight",
+            ),
+            (
+                "pytorchcv-densenetbc100",
+                "densenetbc100",
+                "features.stage3.unit16.conv1.conv.weight",
+                "stage3.16.conv1.weight",
+            ),
+            ("pytorchcv-densenetbc40", "densenetbc40", "features.post_activ.bn.weight", "stage3.7.norm.weight"),
+            ("pytorchcv-densenetbc100", "densenetbc100", "features.post_activ.bn.weight", "stage3.17.norm.weight"),
+            ("pytorchcv-densenetbc190", "densenetbc190", "features.post_activ.bn.weight", "stage3.32.norm.weight"),
+            ("pytorchcv-densenetbc250", "densenetbc250", "features.post_activ.bn.weight", "stage3.42.norm.weight"),
         ] {
             assert_eq!(renamed(scheme, from), to, "{scheme}");
             let store = mp_nn::Store::for_counting();
