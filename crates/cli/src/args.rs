@@ -15,6 +15,8 @@ use mp_train::evaluate;
 use mp_train::recipe::{Override, Precision};
 use mp_train::split::Split;
 
+use crate::commands::Command;
+
 pub(crate) use compare::Compare;
 pub(crate) use models::{By, Models};
 
@@ -33,29 +35,6 @@ not allow it; 128 + N training was stopped by signal N and can be resumed (130 a
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
-}
-
-#[derive(Subcommand)]
-pub(crate) enum Command {
-    /// Train a network and write a run folder
-    Train(Train),
-    /// Evaluate a run, or weights, on validation or test images
-    Eval(Eval),
-    /// Classify images, or compute the logits of a tensor
-    Predict(Predict),
-    /// List models with their parameters and multiply-adds
-    Models(Models),
-    /// Show how a run routes its images
-    Routes(Routes),
-    /// Write the weights of a run, or those that a model starts from
-    Weights(Weights),
-    /// Time models, interleaved in one run
-    Bench(Bench),
-    /// Train several networks under one recipe with several seeds, and report how they compare
-    Compare(Compare),
-    /// Fetch, inspect and pack data sets
-    #[command(subcommand)]
-    Data(Data),
 }
 
 /// Where downloaded data sets are.

@@ -73,8 +73,8 @@ pub use sizes::Sizes;
 pub use statistics::Statistics;
 pub use subset::Subset;
 pub use transform::{
-    AugMix, AugmentConfig, AutoAugment, BatchMix, CentreCrop, Centred, ColourJitter, CropRange, CutMix, Cutout, Fill,
-    Flip, FlipRule, GaussianBlur, Greyscale, Interpolation, Mixup, PadCrop, PadMode, Pipeline, Policy, RandAugment,
-    RandomErasing, RandomResizedCrop, Resize, Sampling, Scratch, Transform, TrivialAugment,
+    AugMix, AugmentConfig, AutoAugment, BatchMix, CentreCrop, Centred, ColourJitter, CropRange, CutMix, Cutout,
+    CutoutSide, Fill, Flip, FlipRule, GaussianBlur, Greyscale, Interpolation, Mixup, PadCrop, PadMode, Pipeline,
+    Policy, RandAugment, RandomErasing, RandomResizedCrop, Resize, Sampling, Scratch, Transform, TrivialAugment,
 };
 pub use walk::PictureWalk;

@@ -85,7 +85,12 @@ impl Store {
     /// An empty store whose parameters have shapes but no values, whatever their layer asks for: to count a model that will
     /// not run, where drawing or even clearing its values would take seconds.
     pub fn for_counting() -> Self {
-        Self::starting(Device::Cpu, Kind::Float, Start::Nowhere)
+        Self::unwritten(Device::Cpu)
+    }
+
+    /// An empty store whose parameters have shapes but no values: for a model every tensor of which is loaded before it runs.
+    pub fn unwritten(device: Device) -> Self {
+        Self::starting(device, Kind::Float, Start::Nowhere)
     }
 
     fn starting(device: Device, kind: Kind, start: Start) -> Self {

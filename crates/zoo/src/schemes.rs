@@ -61,11 +61,33 @@ pub fn scheme(name: &str) -> Option<&'static Scheme> {
     SCHEMES.iter().find(|scheme| scheme.name == name)
 }
 
+/// DenseNet-BC of one depth, whose last norm stands after all layers of the last stage.
+macro_rules! pytorchcv_densenet {
+    ($name:literal, $summary:literal, $last:literal) => {
+        Scheme {
+            name: $name,
+            summary: $summary,
+            rules: &[
+                Prefix("features.init_block", "stem.0.conv"),
+                Pattern(r"^features\.stage1\.unit(\d+)\.conv(\d)\.conv\.", "stage1.${1-1}.conv$2."),
+                Pattern(r"^features\.stage1\.unit(\d+)\.conv(\d)\.bn\.", "stage1.${1-1}.norm$2."),
+                // The transition is the first block of the stage by which it is named.
+                Pattern(r"^features\.stage([23])\.unit(\d+)\.conv(\d)\.conv\.", "stage$1.$2.conv$3."),
+                Pattern(r"^features\.stage([23])\.unit(\d+)\.conv(\d)\.bn\.", "stage$1.$2.norm$3."),
+                Pattern(r"^features\.stage([23])\.trans\d+\.conv\.conv\.", "stage$1.0.conv."),
+                Pattern(r"^features\.stage([23])\.trans\d+\.conv\.bn\.", "stage$1.0.norm."),
+                Prefix("features.post_activ.bn", $last),
+                Prefix("output", "fc"),
+            ],
+        }
+    };
+}
+
 /// Every scheme.
 pub const SCHEMES: &[Scheme] = &[
     Scheme {
         name: "torchvision",
-        summary: "torchvision, and pools that follow it: chenyaofo, huyvnphan, torchdistill",
+        summary: "torchvision, and pools that follow it: chenyaofo, huyvnphan, torchdistill, kuangliu's VGG and LeNet",
         rules: &[
             // DenseNet's files from before torchvision 0.3.
             Pattern(r"^(features\.denseblock\d+\.denselayer\d+\.(?:norm|relu|conv))\.([12])\.", "${1}${2}."),
@@ -96,7 +118,7 @@ pub const SCHEMES: &[Scheme] = &[
     },
     Scheme {
         name: "pytorchcv-resnet",
-        summary: "osmr/pytorchcv: ResNet and SE-ResNet for CIFAR",
+        summary: "osmr/pytorchcv: ResNet, SE-ResNet and ResNeXt for CIFAR",
         rules: &[
             Prefix("features.init_block.conv", "conv1"),
             Prefix("features.init_block.bn", "bn1"),
@@ -111,48 +133,76 @@ pub const SCHEMES: &[Scheme] = &[
         name: "pytorchcv-preresnet",
         summary: "osmr/pytorchcv: pre-activation and wide ResNet for CIFAR",
         rules: &[
-            Prefix("features.init_block", "conv1"),
-            Pattern(r"^features\.stage(\d+)\.unit(\d+)\.body\.conv(\d+)\.(conv|bn)\.", "layer$1.${2-1}.${4}$3."),
-            Pattern(r"^features\.stage(\d+)\.unit(\d+)\.identity_conv\.", "layer$1.${2-1}.downsample."),
-            Pattern(r"^features\.stage(\d+)\.unit(\d+)\.se\.conv(\d)\.", "layer$1.${2-1}.se.fc$3."),
-            Prefix("features.post_activ.bn", "bn"),
+            Prefix("features.init_block", "stem.conv"),
+            Pattern(
+                r"^features\.stage(\d+)\.unit(\d+)\.body\.conv(\d+)\.conv\.",
+                "stages.${1-1}.blocks.${2-1}.conv$3.",
+            ),
+            Pattern(r"^features\.stage(\d+)\.unit(\d+)\.body\.conv(\d+)\.bn\.", "stages.${1-1}.blocks.${2-1}.norm$3."),
+            Pattern(
+                r"^features\.stage(\d+)\.unit(\d+)\.identity_conv\.",
+                "stages.${1-1}.blocks.${2-1}.downsample.conv.",
+            ),
+            Pattern(r"^features\.stage(\d+)\.unit(\d+)\.se\.conv(\d)\.", "stages.${1-1}.blocks.${2-1}.se.fc$3."),
+            Prefix("features.post_activ.bn", "norm"),
             Prefix("output", "fc"),
         ],
     },
     Scheme {
-        name: "pytorchcv-densenet",
-        summary: "osmr/pytorchcv: DenseNet and DenseNet-BC for CIFAR",
+        name: "pytorchcv-nin",
+        summary: "osmr/pytorchcv: Network in Network for CIFAR",
         rules: &[
-            Prefix("features.init_block", "features.conv0"),
-            Pattern(
-                r"^features\.stage(\d+)\.unit(\d+)\.conv(\d)\.conv\.",
-                "features.denseblock$1.denselayer$2.conv$3.",
-            ),
-            Pattern(r"^features\.stage(\d+)\.unit(\d+)\.conv(\d)\.bn\.", "features.denseblock$1.denselayer$2.norm$3."),
-            // A transition stands before the stage by which it is named.
-            Pattern(r"^features\.stage(\d+)\.trans\d+\.conv\.conv\.", "features.transition${1-1}.conv."),
-            Pattern(r"^features\.stage(\d+)\.trans\d+\.conv\.bn\.", "features.transition${1-1}.norm."),
-            Prefix("features.post_activ.bn", "features.norm5"),
-            Prefix("output", "classifier"),
+            Prefix("features.stage1.unit1.conv", "classifier.0"),
+            Prefix("features.stage1.unit2.conv", "classifier.2"),
+            Prefix("features.stage1.unit3.conv", "classifier.4"),
+            Prefix("features.stage2.unit1.conv", "classifier.8"),
+            Prefix("features.stage2.unit2.conv", "classifier.10"),
+            Prefix("features.stage2.unit3.conv", "classifier.12"),
+            Prefix("features.stage3.unit1.conv", "classifier.16"),
+            Prefix("features.stage3.unit2.conv", "classifier.18"),
+            Prefix("output.final_conv.conv", "classifier.20"),
         ],
     },
+    pytorchcv_densenet!(
+        "pytorchcv-densenetbc40",
+        "osmr/pytorchcv: DenseNet-BC of 40 layers for CIFAR",
+        "stage3.7.norm"
+    ),
+    pytorchcv_densenet!(
+        "pytorchcv-densenetbc100",
+        "osmr/pytorchcv: DenseNet-BC of 100 layers for CIFAR",
+        "stage3.17.norm"
+    ),
+    pytorchcv_densenet!(
+        "pytorchcv-densenetbc190",
+        "osmr/pytorchcv: DenseNet-BC of 190 layers for CIFAR",
+        "stage3.32.norm"
+    ),
+    pytorchcv_densenet!(
+        "pytorchcv-densenetbc250",
+        "osmr/pytorchcv: DenseNet-BC of 250 layers for CIFAR",
+        "stage3.42.norm"
+    ),
     Scheme {
         name: "wrn-xternalz",
         summary: "xternalz/WideResNet-pytorch",
         rules: &[
-            Pattern(r"^block(\d)\.layer\.(\d+)\.convShortcut\.", "layer$1.$2.downsample."),
-            Pattern(r"^block(\d)\.layer\.", "layer$1."),
-            Prefix("bn1", "bn"),
+            Prefix("conv1", "stem.conv"),
+            Pattern(r"^block(\d)\.layer\.(\d+)\.convShortcut\.", "stages.${1-1}.blocks.$2.downsample.conv."),
+            Pattern(r"^block(\d)\.layer\.(\d+)\.conv(\d)\.", "stages.${1-1}.blocks.$2.conv$3."),
+            Pattern(r"^block(\d)\.layer\.(\d+)\.bn(\d)\.", "stages.${1-1}.blocks.$2.norm$3."),
+            Prefix("bn1", "norm"),
         ],
     },
     Scheme {
         name: "wrn-szagoruyko",
         summary: "szagoruyko/wide-residual-networks: flat names without `.weight`",
         rules: &[
-            Exact("conv0", "conv1.weight"),
-            Pattern(r"^group(\d)\.block(\d+)\.conv([01])$", "layer${1+1}.$2.conv${3+1}.weight"),
-            Pattern(r"^group(\d)\.block(\d+)\.convdim$", "layer${1+1}.$2.downsample.weight"),
-            Pattern(r"^group(\d)\.block(\d+)\.bn([01])\.", "layer${1+1}.$2.bn${3+1}."),
+            Exact("conv0", "stem.conv.weight"),
+            Pattern(r"^group(\d)\.block(\d+)\.conv([01])$", "stages.$1.blocks.$2.conv${3+1}.weight"),
+            Pattern(r"^group(\d)\.block(\d+)\.convdim$", "stages.$1.blocks.$2.downsample.conv.weight"),
+            Pattern(r"^group(\d)\.block(\d+)\.bn([01])\.", "stages.$1.blocks.$2.norm${3+1}."),
+            Prefix("bn", "norm"),
         ],
     },
     Scheme {
@@ -224,47 +274,94 @@ mod tests {
         }
     }
 
+    /// Each leads to a tensor that the network has.
     #[test]
     fn the_names_of_each_source() {
-        for (scheme, from, to) in [
+        for (scheme, model, from, to) in [
             (
                 "torchvision",
+                "densenet121",
                 "features.denseblock1.denselayer2.norm.1.weight",
                 "features.denseblock1.denselayer2.norm1.weight",
             ),
-            ("torchvision", "features.norm0.weight", "features.norm0.weight"),
-            ("akamaster", "linear.bias", "fc.bias"),
-            ("pytorchcv-resnet", "features.init_block.conv.weight", "conv1.weight"),
-            ("pytorchcv-resnet", "features.stage2.unit1.body.conv2.bn.running_mean", "layer2.0.bn2.running_mean"),
-            ("pytorchcv-resnet", "features.stage2.unit1.identity_conv.bn.bias", "layer2.0.downsample.1.bias"),
-            ("pytorchcv-resnet", "output.weight", "fc.weight"),
-            ("pytorchcv-preresnet", "features.init_block.weight", "conv1.weight"),
-            ("pytorchcv-preresnet", "features.stage3.unit1.identity_conv.weight", "layer3.0.downsample.weight"),
-            ("pytorchcv-preresnet", "features.post_activ.bn.weight", "bn.weight"),
+            ("torchvision", "densenet121", "features.norm0.weight", "features.norm0.weight"),
+            ("akamaster", "resnet20a", "linear.bias", "fc.bias"),
+            ("pytorchcv-resnet", "resnet20", "features.init_block.conv.weight", "conv1.weight"),
             (
-                "pytorchcv-densenet",
-                "features.stage1.unit3.conv2.bn.bias",
-                "features.denseblock1.denselayer3.norm2.bias",
+                "pytorchcv-resnet",
+                "resnet20",
+                "features.stage2.unit1.body.conv2.bn.running_mean",
+                "layer2.0.bn2.running_mean",
             ),
-            ("pytorchcv-densenet", "features.stage2.trans2.conv.conv.weight", "features.transition1.conv.weight"),
-            ("wrn-xternalz", "block2.layer.0.convShortcut.weight", "layer2.0.downsample.weight"),
-            ("wrn-xternalz", "block2.layer.0.bn1.weight", "layer2.0.bn1.weight"),
-            ("wrn-xternalz", "bn1.weight", "bn.weight"),
-            ("wrn-szagoruyko", "group0.block3.conv1", "layer1.3.conv2.weight"),
-            ("wrn-szagoruyko", "group2.block0.bn0.running_var", "layer3.0.bn1.running_var"),
-            ("resnext-prlz77", "stage_1.stage_1_bottleneck_2.bn.weight", "layer1.2.bn2.weight"),
-            ("resnext-prlz77", "stage_3.stage_3_bottleneck_0.shortcut.shortcut_bn.bias", "layer3.0.downsample.1.bias"),
-            ("cadene-senet", "layer0.conv1.weight", "conv1.weight"),
-            ("cadene-senet", "layer1.0.se_module.fc1.weight", "layer1.0.se.fc1.weight"),
-            ("cadene-senet", "last_linear.bias", "fc.bias"),
-            ("cadene-inceptionresnetv2", "last_linear.bias", "classif.bias"),
-            ("timm-vgg", "pre_logits.fc1.weight", "classifier.0.weight"),
-            ("timm-vgg", "pre_logits.fc2.bias", "classifier.3.bias"),
-            ("timm-vgg", "head.fc.weight", "classifier.6.weight"),
-            ("moskomule", "layer1.0.se.fc.2.weight", "layer1.0.se.fc2.weight"),
-            ("eca", "layer1.0.eca.conv.weight", "layer1.0.se.conv.weight"),
+            (
+                "pytorchcv-resnet",
+                "resnet20",
+                "features.stage2.unit1.identity_conv.bn.bias",
+                "layer2.0.downsample.1.bias",
+            ),
+            ("pytorchcv-resnet", "resnet20", "output.weight", "fc.weight"),
+            ("pytorchcv-preresnet", "preresnet20", "features.init_block.weight", "stem.conv.weight"),
+            (
+                "pytorchcv-preresnet",
+                "preresnet20",
+                "features.stage3.unit1.identity_conv.weight",
+                "stages.2.blocks.0.downsample.conv.weight",
+            ),
+            ("pytorchcv-preresnet", "preresnet20", "features.post_activ.bn.weight", "norm.weight"),
+            ("wrn-xternalz", "wrn16", "block2.layer.0.convShortcut.weight", "stages.1.blocks.0.downsample.conv.weight"),
+            ("wrn-xternalz", "wrn16", "block2.layer.0.bn1.weight", "stages.1.blocks.0.norm1.weight"),
+            ("wrn-xternalz", "wrn16", "bn1.weight", "norm.weight"),
+            ("wrn-szagoruyko", "wrn22", "group0.block2.conv1", "stages.0.blocks.2.conv2.weight"),
+            ("wrn-szagoruyko", "wrn22", "group2.block0.bn0.running_var", "stages.2.blocks.0.norm1.running_var"),
+            ("resnext-prlz77", "resnext29_8x64d", "stage_1.stage_1_bottleneck_2.bn.weight", "layer1.2.bn2.weight"),
+            (
+                "resnext-prlz77",
+                "resnext29_8x64d",
+                "stage_3.stage_3_bottleneck_0.shortcut.shortcut_bn.bias",
+                "layer3.0.downsample.1.bias",
+            ),
+            ("cadene-senet", "seresnet50", "layer0.conv1.weight", "conv1.weight"),
+            ("cadene-senet", "seresnet50", "layer1.0.se_module.fc1.weight", "layer1.0.se.fc1.weight"),
+            ("cadene-senet", "seresnet50", "last_linear.bias", "fc.bias"),
+            ("cadene-inceptionresnetv2", "inception_resnet_v2", "last_linear.bias", "classif.bias"),
+            ("timm-vgg", "vgg11", "pre_logits.fc1.weight", "classifier.0.weight"),
+            ("timm-vgg", "vgg11", "pre_logits.fc2.bias", "classifier.3.bias"),
+            ("timm-vgg", "vgg11", "head.fc.weight", "classifier.6.weight"),
+            ("moskomule", "seresnet20", "layer1.0.se.fc.2.weight", "layer1.0.se.fc2.weight"),
+            ("eca", "ecaresnet20", "layer1.0.eca.conv.weight", "layer1.0.se.conv.weight"),
+            (
+                "pytorchcv-preresnet",
+                "sepreresnet110",
+                "features.stage1.unit2.se.conv1.bias",
+                "stages.0.blocks.1.se.fc1.bias",
+            ),
+            ("pytorchcv-nin", "nin", "features.stage2.unit3.conv.bias", "classifier.12.bias"),
+            ("pytorchcv-nin", "nin", "output.final_conv.conv.weight", "classifier.20.weight"),
+            ("wrn-szagoruyko", "wrn16", "bn.bias", "norm.bias"),
+            ("pytorchcv-densenetbc100", "densenetbc100", "features.init_block.weight", "stem.0.conv.weight"),
+            ("pytorchcv-densenetbc100", "densenetbc100", "features.stage1.unit3.conv2.bn.bias", "stage1.2.norm2.bias"),
+            (
+                "pytorchcv-densenetbc100",
+                "densenetbc100",
+                "features.stage2.trans2.conv.conv.weight",
+                "stage2.0.conv.weight",
+            ),
+            (
+                "pytorchcv-densenetbc100",
+                "densenetbc100",
+                "features.stage3.unit16.conv1.conv.weight",
+                "stage3.16.conv1.weight",
+            ),
+            ("pytorchcv-densenetbc40", "densenetbc40", "features.post_activ.bn.weight", "stage3.7.norm.weight"),
+            ("pytorchcv-densenetbc100", "densenetbc100", "features.post_activ.bn.weight", "stage3.17.norm.weight"),
+            ("pytorchcv-densenetbc190", "densenetbc190", "features.post_activ.bn.weight", "stage3.32.norm.weight"),
+            ("pytorchcv-densenetbc250", "densenetbc250", "features.post_activ.bn.weight", "stage3.42.norm.weight"),
         ] {
             assert_eq!(renamed(scheme, from), to, "{scheme}");
+            let store = mp_nn::Store::for_counting();
+            let family = crate::families().into_iter().find(|family| family.name == model).unwrap();
+            crate::build(model, &crate::ModelOptions::new(family.native), &store.root()).unwrap();
+            assert!(store.entries().iter().any(|entry| entry.name == to), "{scheme}: `{model}` has no `{to}`");
         }
     }
 }

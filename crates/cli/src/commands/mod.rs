@@ -15,28 +15,72 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
+use clap::Subcommand;
 use mp_data::{Format, Manifest};
 use mp_train::machine::{self, neighbours};
 use mp_train::weights::WeightFile;
 use mp_train::{Error, RunFolder, Trained};
 
-use crate::args::{Command, DataDir, State};
+use crate::args::{self, DataDir, State};
 
-pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
-    machine::use_threads(0);
-    let _watch = neighbours::Watch::begin();
-    match command {
-        Command::Train(args) => return train::run(args),
-        Command::Eval(args) => eval::run(args)?,
-        Command::Predict(args) => return predict::run(args),
-        Command::Models(args) => models::run(&args)?,
-        Command::Routes(args) => routes::run(&args)?,
-        Command::Weights(args) => weights::run(&args)?,
-        Command::Bench(args) => bench::run(args)?,
-        Command::Compare(args) => return compare::run(&args),
-        Command::Data(args) => data::run(args)?,
+/// What a command ends with: most with nothing to add.
+trait Outcome {
+    fn code(self) -> ExitCode;
+}
+
+impl Outcome for () {
+    fn code(self) -> ExitCode {
+        ExitCode::SUCCESS
     }
-    Ok(ExitCode::SUCCESS)
+}
+
+impl Outcome for ExitCode {
+    fn code(self) -> ExitCode {
+        self
+    }
+}
+
+macro_rules! commands {
+    ($($(#[$about:meta])* $command:ident($args:ty): $run:expr;)*) => {
+        #[derive(Subcommand)]
+        pub(crate) enum Command {
+            $($(#[$about])* $command($args),)*
+        }
+
+        pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
+            machine::use_threads(0);
+            let _watch = neighbours::Watch::begin();
+            match command {
+                $(Command::$command(args) => {
+                    let run: fn($args) -> anyhow::Result<_> = $run;
+                    run(args).map(Outcome::code)
+                })*
+            }
+        }
+    };
+}
+
+// The first line of each is its line in `mp-train help`.
+commands! {
+    /// Train a network and write a run folder
+    Train(args::Train): train::run;
+    /// Evaluate a run, or weights, on validation or test images
+    Eval(args::Eval): eval::run;
+    /// Classify images, or compute the logits of a tensor
+    Predict(args::Predict): predict::run;
+    /// List models with their parameters and multiply-adds
+    Models(args::Models): |args| models::run(&args);
+    /// Show how a run routes its images
+    Routes(args::Routes): |args| routes::run(&args);
+    /// Write the weights of a run, or those that a model starts from
+    Weights(args::Weights): |args| weights::run(&args);
+    /// Time models, interleaved in one run
+    Bench(args::Bench): bench::run;
+    /// Train several networks under one recipe with several seeds, and report how they compare
+    Compare(args::Compare): |args| compare::run(&args);
+    /// Fetch, inspect and pack data sets
+    #[command(subcommand)]
+    Data(args::Data): data::run;
 }
 
 /// A file of weights, under the names of a scheme where one is named.

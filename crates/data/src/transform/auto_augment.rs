@@ -27,6 +27,12 @@ pub struct AutoAugment {
     pub sampling: Sampling,
 }
 
+impl Default for AutoAugment {
+    fn default() -> Self {
+        AutoAugment { policy: Policy::Cifar, sampling: Sampling::default() }
+    }
+}
+
 /// The data set a policy was found on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -4,54 +4,54 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::crop::{default_ratio, default_scale};
-use super::{
-    AugMix, AutoAugment, Centred, ColourJitter, Cutout, Flip, GaussianBlur, Greyscale, Interpolation, PadCrop, PadMode,
-    RandAugment, RandomErasing, RandomResizedCrop, Transform, TrivialAugment,
-};
+use super::{AugmentConfig, Centred, Flip, Interpolation, PadCrop, RandomResizedCrop, Transform};
 
-/// Which random changes are made to a training image, in the order of the keys. The default is none at all.
-///
-/// The usual recipe for CIFAR is to pad 4 and to flip. [`transforms`](Self::transforms) gives them as the list that a
-/// [`Pipeline`](crate::Pipeline) takes; for another order, write such a list.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct AugmentConfig {
-    /// A random part of the image, resized: [`RandomResizedCrop`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub random_resized_crop: Option<CropRange>,
-    /// Pixels added on every side before an image of the old size is cut from a random place; 0 turns it off: [`PadCrop`].
-    pub pad: usize,
-    /// What they are.
-    pub pad_mode: PadMode,
-    /// Whether, and which, images are mirrored: [`Flip`].
-    pub flip: FlipRule,
-    /// Two operations of a learnt policy: [`AutoAugment`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub auto_augment: Option<AutoAugment>,
-    /// Random operations at one strength: [`RandAugment`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rand_augment: Option<RandAugment>,
-    /// One random operation at a random strength: [`TrivialAugment`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub trivial_augment: Option<TrivialAugment>,
-    /// A mixture of changed images: [`AugMix`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub aug_mix: Option<AugMix>,
-    /// Random brightness, contrast, saturation and hue: [`ColourJitter`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub colour_jitter: Option<ColourJitter>,
-    /// Some images without colour: [`Greyscale`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub greyscale: Option<Greyscale>,
-    /// Some images smoothed: [`GaussianBlur`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub gaussian_blur: Option<GaussianBlur>,
-    /// Side of a square that is set to the mean colour; 0 turns it off: [`Cutout`].
-    pub cutout: usize,
-    /// A random rectangle hidden in some images: [`RandomErasing`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub random_erasing: Option<RandomErasing>,
+macro_rules! augment_config {
+    ($($transform:ident, $key:ident: $written:ty;)*) => {
+        /// Which random changes are made to a training image, in the order of the keys. The default is none at all.
+        ///
+        /// The usual recipe for CIFAR is to pad 4 and to flip. [`transforms`](Self::transforms) gives them as the list that a
+        /// [`Pipeline`](crate::Pipeline) takes; for another order, write such a list.
+        #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct AugmentConfig {
+            /// A random part of the image, resized: [`RandomResizedCrop`].
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub random_resized_crop: Option<CropRange>,
+            /// Pixels added on every side before an image of the old size is cut from a random place; 0 turns it off: [`PadCrop`].
+            pub pad: usize,
+            /// What they are.
+            pub pad_mode: PadMode,
+            /// Whether, and which, images are mirrored: [`Flip`].
+            pub flip: FlipRule,
+            $(
+                #[doc = concat!("[`", stringify!($transform), "`], where it is on.")]
+                #[serde(skip_serializing_if = "Key::is_absent")]
+                pub $key: $written,
+            )*
+        }
+
+        impl AugmentConfig {
+            /// Every change on, as each is by default: a table that has every key.
+            pub fn complete() -> Self {
+                Self {
+                    random_resized_crop: Some(CropRange::default()),
+                    pad: 1,
+                    pad_mode: PadMode::default(),
+                    flip: FlipRule::Random,
+                    $($key: Key::on(),)*
+                }
+            }
+
+            /// The changes of the keys that turn on one each.
+            fn of_keys(&self) -> impl Iterator<Item = Transform> {
+                [$(Key::change(&self.$key),)*].into_iter().flatten()
+            }
+        }
+    };
 }
+
+pub(super) use augment_config;
 
 /// A [`RandomResizedCrop`] but for its size, which is that of all images of a recipe.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -131,17 +131,7 @@ impl AugmentConfig {
             FlipRule::Never => {}
             rule => list.push(Transform::Flip(Flip { alternating: rule == FlipRule::Alternating })),
         }
-        list.extend(self.auto_augment.clone().map(Transform::AutoAugment));
-        list.extend(self.rand_augment.clone().map(Transform::RandAugment));
-        list.extend(self.trivial_augment.clone().map(Transform::TrivialAugment));
-        list.extend(self.aug_mix.clone().map(Transform::AugMix));
-        list.extend(self.colour_jitter.clone().map(Transform::ColourJitter));
-        list.extend(self.greyscale.clone().map(Transform::Greyscale));
-        list.extend(self.gaussian_blur.clone().map(Transform::GaussianBlur));
-        if self.cutout > 0 {
-            list.push(Transform::Cutout(Cutout { size: self.cutout }));
-        }
-        list.extend(self.random_erasing.clone().map(Transform::RandomErasing));
+        list.extend(self.of_keys());
         list
     }
 }
@@ -154,6 +144,7 @@ fn whole(size: usize) -> Transform {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Cutout, PadMode};
 
     fn parse(text: &str) -> Result<AugmentConfig, toml::de::Error> {
         toml::from_str(text)
@@ -176,10 +167,7 @@ mod tests {
 
     #[test]
     fn every_key_gives_one_change() {
-        let text = "random_resized_crop = {}\npad = 1\nflip = true\nauto_augment = { policy = \"imagenet\" }\n\
-                    rand_augment = {}\ntrivial_augment = {}\naug_mix = {}\ncolour_jitter = {}\ngreyscale = {}\n\
-                    gaussian_blur = {}\ncutout = 1\nrandom_erasing = {}";
-        let list = parse(text).unwrap().transforms(None, Some(32));
+        let list = AugmentConfig::complete().transforms(None, Some(32));
         let kinds = list.iter().map(|transform| match toml::Value::try_from(transform).unwrap() {
             toml::Value::Table(table) => table["kind"].as_str().unwrap().to_owned(),
             other => panic!("{other}"),

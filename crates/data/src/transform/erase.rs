@@ -6,7 +6,7 @@ use rand::{Rng, RngExt};
 use rand_distr::{Distribution, StandardNormal};
 
 use super::jitter::check_probability;
-use super::{Erase, ensure, ensure_range};
+use super::{Erase, Key, Transform, ensure, ensure_range};
 use crate::random::{Moment, Purpose};
 use crate::{Error, ImageShape};
 
@@ -18,6 +18,24 @@ use crate::{Error, ImageShape};
 pub struct Cutout {
     /// Side of the square.
     pub size: usize,
+}
+
+/// The side of a [`Cutout`] in a recipe; 0 turns it off.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct CutoutSide(
+    /// Rows and columns of the square.
+    pub usize,
+);
+
+impl Key for CutoutSide {
+    fn change(&self) -> Option<Transform> {
+        (self.0 > 0).then_some(Transform::Cutout(Cutout { size: self.0 }))
+    }
+
+    fn on() -> Self {
+        CutoutSide(1)
+    }
 }
 
 impl Erase for Cutout {

@@ -29,9 +29,9 @@ pub use affine::Sampling;
 pub use augmix::AugMix;
 pub use auto_augment::{AutoAugment, Policy};
 pub use canvas::Scratch;
-pub use config::{AugmentConfig, CropRange, FlipRule};
+pub use config::{CropRange, FlipRule};
 pub use crop::RandomResizedCrop;
-pub use erase::{Cutout, Fill, RandomErasing};
+pub use erase::{Cutout, CutoutSide, Fill, RandomErasing};
 pub use flip::Flip;
 pub use jitter::{ColourJitter, GaussianBlur, Greyscale};
 pub use mix::{BatchMix, CutMix, Mixup};
@@ -43,43 +43,97 @@ pub use resize::{CentreCrop, Centred, Interpolation, Resize};
 use crate::random::Moment;
 use canvas::Canvas;
 
-/// One change to an image. In a list, as [`Pipeline::new`] takes, they are made in that order.
-///
-/// As TOML, each is a table that names its `kind`: `{ kind = "random_resized_crop", size = 112 }`.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Transform {
+/// A key of [`AugmentConfig`] that turns one change on.
+pub(crate) trait Key: Default {
+    /// The change, where it is on.
+    fn change(&self) -> Option<Transform>;
+
+    /// The key as it is written to turn the change on.
+    fn on() -> Self;
+
+    /// Whether nothing is written for it.
+    fn is_absent(&self) -> bool {
+        false
+    }
+}
+
+/// Most keys are tables, there only where the change is made.
+impl<T: Clone + Default + Into<Transform>> Key for Option<T> {
+    fn change(&self) -> Option<Transform> {
+        self.clone().map(Into::into)
+    }
+
+    fn on() -> Self {
+        Some(T::default())
+    }
+
+    fn is_absent(&self) -> bool {
+        self.is_none()
+    }
+}
+
+macro_rules! transforms {
+    ($($(#[$about:meta])* $transform:ident($change:ty) of $kind:ident $(, $key:ident: $written:ty)?;)*) => {
+        /// One change to an image. In a list, as [`Pipeline::new`] takes, they are made in that order.
+        ///
+        /// As TOML, each is a table that names its `kind`: `{ kind = "random_resized_crop", size = 112 }`.
+        #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[serde(tag = "kind", rename_all = "snake_case")]
+        #[non_exhaustive]
+        pub enum Transform {
+            $($(#[$about])* $transform($change),)*
+        }
+
+        $(impl From<$change> for Transform {
+            fn from(change: $change) -> Self {
+                Transform::$transform(change)
+            }
+        })*
+
+        impl Transform {
+            fn act(&self) -> Act<'_> {
+                match self {
+                    $(Self::$transform(change) => Act::$kind(change),)*
+                }
+            }
+        }
+
+        config::augment_config! { $($($transform, $key: $written;)?)* }
+    };
+}
+
+// Those with a key of a recipe are made in this order.
+transforms! {
     /// A random part, resized.
-    RandomResizedCrop(RandomResizedCrop),
+    RandomResizedCrop(RandomResizedCrop) of Pixels;
     /// The whole image, resized.
-    Resize(Resize),
+    Resize(Resize) of Pixels;
     /// The middle.
-    CentreCrop(CentreCrop),
+    CentreCrop(CentreCrop) of Pixels;
     /// The middle of an image of another size, resized.
-    Centred(Centred),
+    Centred(Centred) of Pixels;
     /// A window of the old size in a padded image.
-    PadCrop(PadCrop),
+    PadCrop(PadCrop) of Pixels;
     /// Left and right exchanged.
-    Flip(Flip),
-    /// Random brightness, contrast, saturation and hue.
-    ColourJitter(ColourJitter),
-    /// No colour.
-    Greyscale(Greyscale),
-    /// Smoothed.
-    GaussianBlur(GaussianBlur),
-    /// Random operations at one strength.
-    RandAugment(RandAugment),
-    /// One random operation at a random strength.
-    TrivialAugment(TrivialAugment),
+    Flip(Flip) of Pixels;
     /// Two operations of a learnt policy.
-    AutoAugment(AutoAugment),
+    AutoAugment(AutoAugment) of Pixels, auto_augment: Option<AutoAugment>;
+    /// Random operations at one strength.
+    RandAugment(RandAugment) of Pixels, rand_augment: Option<RandAugment>;
+    /// One random operation at a random strength.
+    TrivialAugment(TrivialAugment) of Pixels, trivial_augment: Option<TrivialAugment>;
     /// A mixture of changed images.
-    AugMix(AugMix),
+    AugMix(AugMix) of Pixels, aug_mix: Option<AugMix>;
+    /// Random brightness, contrast, saturation and hue.
+    ColourJitter(ColourJitter) of Pixels, colour_jitter: Option<ColourJitter>;
+    /// No colour, in some images.
+    Greyscale(Greyscale) of Pixels, greyscale: Option<Greyscale>;
+    /// Smoothed, in some images.
+    GaussianBlur(GaussianBlur) of Pixels, gaussian_blur: Option<GaussianBlur>;
     /// A square set to the mean colour.
-    Cutout(Cutout),
-    /// A random rectangle hidden.
-    RandomErasing(RandomErasing),
+    Cutout(Cutout) of Values, cutout: CutoutSide;
+    /// A random rectangle hidden, in some images.
+    RandomErasing(RandomErasing) of Values, random_erasing: Option<RandomErasing>;
 }
 
 /// What a change is made to.
@@ -112,28 +166,6 @@ trait Erase {
     fn check(&self, shape: ImageShape) -> Result<(), Error>;
 
     fn apply(&self, shape: ImageShape, moment: Moment, out: &mut [f32]);
-}
-
-impl Transform {
-    fn act(&self) -> Act<'_> {
-        match self {
-            Self::RandomResizedCrop(change) => Act::Pixels(change),
-            Self::Resize(change) => Act::Pixels(change),
-            Self::CentreCrop(change) => Act::Pixels(change),
-            Self::Centred(change) => Act::Pixels(change),
-            Self::PadCrop(change) => Act::Pixels(change),
-            Self::Flip(change) => Act::Pixels(change),
-            Self::ColourJitter(change) => Act::Pixels(change),
-            Self::Greyscale(change) => Act::Pixels(change),
-            Self::GaussianBlur(change) => Act::Pixels(change),
-            Self::RandAugment(change) => Act::Pixels(change),
-            Self::TrivialAugment(change) => Act::Pixels(change),
-            Self::AutoAugment(change) => Act::Pixels(change),
-            Self::AugMix(change) => Act::Pixels(change),
-            Self::Cutout(erase) => Act::Values(erase),
-            Self::RandomErasing(erase) => Act::Values(erase),
-        }
-    }
 }
 
 /// Fails with one line that names the key, its value and what was expected.

@@ -91,7 +91,7 @@ impl Trained {
         if let Some(classes) = fit.classes() {
             identity.classes = numbered(classes);
         }
-        let (network, store) = build(&model.name, &identity)?;
+        let (network, store) = build(&model.name, &identity, fit.is_whole())?;
         fit.load(&store)?;
         Ok(Self {
             identity,
@@ -123,7 +123,7 @@ impl Trained {
     fn of_checkpoint(model: &str, checkpoint: &Checkpoint, restore: Restore) -> Result<Self, Error> {
         checkpoint.ensure_model(model)?;
         let identity = checkpoint.header.identity.clone();
-        let (network, store) = build(model, &identity)?;
+        let (network, store) = build(model, &identity, true)?;
         restore(checkpoint, &store)?;
         let recipe = checkpoint.header.recipe()?;
         let precision = recipe.as_ref().map_or(Precision::Fp32, |recipe| recipe.train.precision);
@@ -138,9 +138,10 @@ fn numbered(classes: i64) -> Vec<String> {
     (0..classes).map(|class| class.to_string()).collect()
 }
 
-/// The seed does not matter: all starting values are replaced.
-fn build(model: &str, identity: &Identity) -> Result<(Model, Store), Error> {
-    let store = Store::new(Device::cuda_if_available(), 0);
+/// Drawing the starting values of a large network takes a second, for nothing where all of them will be `replaced`.
+fn build(model: &str, identity: &Identity, replaced: bool) -> Result<(Model, Store), Error> {
+    let device = Device::cuda_if_available();
+    let store = if replaced { Store::unwritten(device) } else { Store::new(device, 0) };
     let network = mp_zoo::build(model, &identity.options(), &store.root())?;
     Ok((network, store))
 }

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use mp_files::{Draft, is_same};
+use tempfile::{TempDir, TempPath};
 
 use super::RunFolder;
 use crate::Error;
@@ -112,17 +113,17 @@ impl OutputFile {
     pub fn write_by<T, E: From<Error>>(&self, make: impl FnOnce(&Path) -> Result<T, E>) -> Result<T, E> {
         let failed = || Error::io("write", &self.path);
         let (folder, name) = match &self.place {
-            Place::File(place, Existing::Keep) => return make(place),
-            Place::File(place, Existing::Replace) => {
-                (place.parent().unwrap_or(Path::new("/")).to_owned(), place.file_name().unwrap_or_default().to_owned())
-            }
-            _ => (std::env::temp_dir(), self.path.file_name().unwrap_or_default().to_owned()),
+            Place::File(place, _) => (place.parent().unwrap_or(Path::new("/")).to_owned(), place.file_name()),
+            _ => (std::env::temp_dir(), self.path.file_name()),
         };
-        let beside = tempfile::Builder::new().prefix(".replacing-").tempdir_in(folder).map_err(failed())?;
-        let file = beside.path().join(name);
+        let (beside, _lock) = beside(&folder).map_err(failed())?;
+        let file = beside.path().join(name.unwrap_or_default());
         let made = make(&file)?;
         match &self.place {
-            Place::File(place, _) => fs::rename(&file, place),
+            Place::File(place, Existing::Replace) => fs::rename(&file, place),
+            Place::File(place, Existing::Keep) => {
+                TempPath::try_from_path(&file).and_then(|file| Ok(file.persist_noclobber(place)?))
+            }
             _ => fs::File::open(&file).and_then(|mut file| self.through(&mut file)),
         }
         .map_err(failed())?;
@@ -144,6 +145,31 @@ impl OutputFile {
             }
         }
     }
+}
+
+/// How the names of folders begin in which files are made that then take their place.
+const REPLACING: &str = ".replacing-";
+/// A file in such a folder that is locked while it is in use.
+const LOCK: &str = ".lock";
+
+/// A new folder in `folder`, and what locks it. Those that killed processes left there, which nobody locks, are removed.
+fn beside(folder: &Path) -> io::Result<(TempDir, fs::File)> {
+    for entry in fs::read_dir(folder)?.flatten() {
+        if !entry.file_name().to_string_lossy().starts_with(REPLACING) {
+            continue;
+        }
+        // One without the file is just being made.
+        let lock = OpenOptions::new().write(true).open(entry.path().join(LOCK));
+        if lock.is_ok_and(|lock| lock.try_lock().is_ok()) {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    let made = tempfile::Builder::new().prefix(REPLACING).tempdir_in(folder)?;
+    // Locked before it has its name: what has the name and no lock is left over.
+    let lock = fs::File::create(made.path().join(".locking"))?;
+    let _unsupported = lock.lock();
+    fs::rename(made.path().join(".locking"), made.path().join(LOCK))?;
+    Ok((made, lock))
 }
 
 fn into_file(place: &Path, bytes: &mut dyn io::Read, existing: Existing) -> io::Result<()> {
@@ -263,5 +289,33 @@ mod tests {
         output.write_by(|path| fs::write(path, "new").map_err(Error::io("write", path))).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_that_appears_while_another_is_made_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let output = OutputFile::new(&path, false, &[]).unwrap();
+        let made: Result<(), Error> = output.write_by(|made| {
+            fs::write(&path, "mine").unwrap();
+            fs::write(made, "yours").map_err(Error::io("write", made))
+        });
+        assert!(made.unwrap_err().to_string().starts_with("cannot write"));
+        assert_eq!(fs::read(&path).unwrap(), b"mine");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_removed_and_what_is_in_use_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let (used, _lock) = beside(folder.path()).unwrap();
+        let (left, lock) = beside(folder.path()).unwrap();
+        // The lock of a process goes with it, its folder does not.
+        let left = left.keep();
+        drop(lock);
+        fs::write(left.join("half"), "half").unwrap();
+        let output = OutputFile::new(&folder.path().join("a"), false, &[]).unwrap();
+        output.write_by(|path| fs::write(path, "whole").map_err(Error::io("write", path))).unwrap();
+        assert!(!left.exists() && used.path().exists());
     }
 }

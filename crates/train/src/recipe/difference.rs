@@ -55,7 +55,7 @@ mod tests {
         assert_eq!(first.differences(&second).unwrap(), []);
         second.schedule.warmup_epochs = 2.0;
         second.train.seed = 9;
-        second.data.augment.cutout = 3;
+        second.data.augment.cutout = mp_data::CutoutSide(3);
         let difference = |key: &str, here: &str, there: &str| Difference {
             key: key.to_owned(),
             here: here.to_owned(),

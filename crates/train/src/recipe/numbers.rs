@@ -292,7 +292,7 @@ mod tests {
         let procedures =
             ["distillation", "hints", "score_function"].map(|name| format!("[procedure]\nname = \"{name}\"\n"));
         let kinds = mixers.chain(optimisers).chain(schedules).chain(procedures);
-        let texts = kinds.map(|kind| format!("{lists}{kind}{COMPLETE}"));
+        let texts = kinds.map(|kind| format!("{lists}{kind}{}", *COMPLETE));
         texts.map(|text| Recipe::from_toml(&text, "").unwrap().to_table().unwrap()).collect()
     }
 

@@ -2,33 +2,29 @@
 
 use std::sync::LazyLock;
 
+use mp_data::AugmentConfig;
 use toml::{Table, Value};
 
 use super::Recipe;
 
-/// All tables and keys that are there only if somebody writes them.
-pub(super) const COMPLETE: &str = "\
-[data.augment]
-random_resized_crop = {}
-auto_augment = { policy = \"cifar\" }
-rand_augment = {}
-trivial_augment = {}
-aug_mix = {}
-colour_jitter = {}
-greyscale = {}
-gaussian_blur = {}
-random_erasing = {}
-[train.ema]
-[model]
-dropout = 0.5
-";
+/// All tables and keys that are there only if somebody writes them, as text.
+pub(super) static COMPLETE: LazyLock<String> = LazyLock::new(|| {
+    let within = |name: &str, value: Value| Value::Table(Table::from_iter([(name.to_owned(), value)]));
+    let augment = Value::try_from(AugmentConfig::complete()).unwrap_or_else(|_| Value::Table(Table::new()));
+    let tables = [
+        ("data", within("augment", augment)),
+        ("train", within("ema", Value::Table(Table::new()))),
+        ("model", within("dropout", Value::Float(0.5))),
+    ];
+    Table::from_iter(tables.map(|(name, value)| (name.to_owned(), value))).to_string()
+});
 
 /// No key of a recipe goes deeper than a few tables; tens of thousands would only exhaust the stack.
 const DEEPEST: usize = 100;
 
 /// A recipe that has every table.
 static FORM: LazyLock<Table> = LazyLock::new(|| {
-    let complete: Option<Recipe> = toml::from_str(COMPLETE).ok();
+    let complete: Option<Recipe> = toml::from_str(&COMPLETE).ok();
     complete.and_then(|recipe| recipe.to_table().ok()).unwrap_or_default()
 });
 
@@ -128,7 +124,7 @@ mod tests {
             let found = message(text).unwrap_or_else(|| panic!("{text} is taken"));
             assert!(found.starts_with(expected), "{text}: {found}");
         }
-        assert_eq!(message(COMPLETE), None);
+        assert_eq!(message(&COMPLETE), None);
     }
 
     /// Every table lists its valid keys when it meets an unknown one; the form must have them all.
@@ -148,7 +144,7 @@ mod tests {
         // Their keys are names of the network's.
         let free = ["model.routing.execution.", "finetune.rates."];
         for (prefix, keys) in found.into_iter().filter(|(prefix, _)| !free.contains(&prefix.as_str())) {
-            let text = format!("{COMPLETE}\n[model.routing.mixer]\nkind = \"gate\"\n");
+            let text = format!("{}\n[model.routing.mixer]\nkind = \"gate\"\n", *COMPLETE);
             let mut recipe: Table = text.parse().unwrap();
             let mut table = &mut recipe;
             for name in prefix.split('.').filter(|name| !name.is_empty()) {
@@ -186,7 +182,7 @@ mod tests {
             assert!(is_too_deep(&text), "{}", &text[..40]);
         }
         for text in [
-            COMPLETE,
+            COMPLETE.as_str(),
             "name = \"../../../../../../../../../../../../../../../../../../../../../../../../../../../../../../../../x\"",
             "# ......................................................................",
             &format!("list = [{}]", "0.5, ".repeat(1000)),

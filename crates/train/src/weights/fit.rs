@@ -149,6 +149,11 @@ impl Fit {
         Ok(())
     }
 
+    /// Whether the file has every tensor of the network, but for a head for other classes.
+    pub fn is_whole(&self) -> bool {
+        self.report.absent.is_empty()
+    }
+
     /// How many classes the file's head is for, where they are others than the network's.
     pub fn classes(&self) -> Option<i64> {
         self.other_classes().map(|(file, _)| file)

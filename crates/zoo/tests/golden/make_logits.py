@@ -164,82 +164,16 @@ def full_networks() -> list[dict]:
 
 
 def small_networks() -> list[dict]:
-    """The same code in less time: ten classes, a small image, and few or narrow blocks where a knob allows."""
+    """The same code in less time: ten classes and a small image."""
     ten = "num_classes=10"
     bare = "aux_logits=False, transform_input=False, init_weights=False"
-    made = [
+    return [
         from_torchvision("alexnet", 1, ten, "alexnet_c10@64", 64),
         from_torchvision("googlenet", 1, f"{ten}, {bare}", "googlenet_c10@97", 97),
         from_torchvision("inception_v3", 1, f"{ten}, {bare}", "inception_v3_c10@107", 107),
         entry("inception_v4_c10@107", f"timm.create_model('inception_v4', {ten})", 1, 107),
         entry("inception_resnet_v2_c10@107", f"timm.create_model('inception_resnet_v2', {ten})", 2, 107),
-        from_torchvision(
-            "densenet.DenseNet",
-            1,
-            f"growth_rate=4, block_config=(2, 2, 2, 2), num_init_features=8, {ten}",
-            "densenet_k4_2222@64",
-            64,
-        ),
     ]
-
-    def add(name: str, call: str, variance: float = 2) -> None:
-        made.append(entry(name, call, variance, int(name.partition("@")[2])))
-
-    resnet = "torchvision.models.resnet"
-    for name, block, rest in (
-        ("resnet_basic_2111@64", "BasicBlock", ""),
-        ("resnet_bottleneck_2111@65", "Bottleneck", ""),
-        ("wide_resnet_2111@64", "Bottleneck", "width_per_group=128, "),
-        ("resnext_8x4d_2111@64", "Bottleneck", "groups=8, width_per_group=4, "),
-    ):
-        add(name, f"{resnet}.ResNet({resnet}.{block}, [2, 1, 1, 1], {rest}{ten})")
-
-    resnet = "timm.models.resnet"
-    deep = "stem_width=8, stem_type='deep', avg_down=True, "
-    se, eca = ("block_args=dict(attn_layer='se'), ", "block_args=dict(attn_layer='eca'), ")
-    for name, block, rest in (
-        ("seresnet_basic_w16_2111@64", "BasicBlock", se),
-        ("seresnet_w16_2111@64", "Bottleneck", se),
-        ("seresnext_8x4d_w16_2111@64", "Bottleneck", f"cardinality=8, base_width=16, {se}"),
-        ("ecaresnet_w16_2111@64", "Bottleneck", eca),
-        ("ecaresnetd_w16_2111@65", "Bottleneck", f"{deep}{eca}"),
-    ):
-        add(name, f"{resnet}.ResNet({resnet}.{block}, [2, 1, 1, 1], {rest}channels=(16, 32, 64, 128), {ten})")
-
-    resnest = "timm.models.resnest"
-    for name, radix, cardinality, width, first in (
-        ("resnest_2s1x16d_2111@64", 2, 1, 16, False),
-        ("resnest_2s1x16d_2111@65", 2, 1, 16, False),
-        ("resnest_1s4x8d_2111@64", 1, 4, 8, True),
-        ("resnest_4s2x8d_2111@65", 4, 2, 8, True),
-    ):
-        add(
-            name,
-            f"{resnest}.ResNet({resnest}.ResNestBottleneck, [2, 1, 1, 1], {deep}base_width={width}, "
-            f"cardinality={cardinality}, block_args=dict(radix={radix}, avd=True, avd_first={first}), {ten})",
-        )
-
-    senet = "timm.models.senet"
-    for name, block, rest in (
-        ("legacy_seresnet_basic_2111@64", "SEResNetBlock", "groups=1, "),
-        ("legacy_seresnet_2111@65", "SEResNetBottleneck", "groups=1, "),
-        ("legacy_seresnext_8_2111@64", "SEResNeXtBottleneck", "groups=8, "),
-        (
-            "legacy_senet_8_2111@64",
-            "SEBottleneck",
-            "groups=8, inplanes=128, input_3x3=True, downsample_kernel_size=3, downsample_padding=1, ",
-        ),
-    ):
-        add(name, f"{senet}.SENet({senet}.{block}, (2, 1, 1, 1), {rest}reduction=16, {ten})")
-
-    preact = "timm.models.resnetv2.ResNetV2"
-    plain = "conv_layer=timm.layers.create_conv2d, norm_layer=timm.layers.BatchNormAct2d, "
-    add("resnetv2_w16_2111@64", f"{preact}([2, 1, 1, 1], channels=(64, 128, 256, 512), stem_chs=16, {plain}{ten})")
-    add(
-        "resnetv2_basic_w16_2111@65",
-        f"{preact}([2, 1, 1, 1], channels=(16, 32, 64, 128), stem_chs=16, basic=True, bottle_ratio=1.0, {plain}{ten})",
-    )
-    return made
 
 
 def lines_of(network: nn.Module) -> list[str]:
