@@ -26,6 +26,8 @@ from training_step import REPOSITORY, Side, mp_train, processor, surroundings
 from safetensors.torch import load_file, save_file
 
 AGREEMENT = 1e-4
+# Seconds between turns.
+SETTLE = 0.1
 
 
 def main() -> None:
@@ -68,7 +70,11 @@ def compare(model: str, batch: int, options: argparse.Namespace) -> dict:
             # Another side begins each time.
             sides = [lambda: ours.turn(options.passes), lambda: turn(session, images, options.passes)]
             order = [0, 1] if number % 2 == 0 else [1, 0]
-            timed = {side: sides[side]() for side in order}
+            timed = {}
+            for side in order:
+                # The other side's threads wait actively for a while, which would take a core from this one.
+                time.sleep(SETTLE)
+                timed[side] = sides[side]()
             rounds.append((timed[0], timed[1]))
         ours.close()
     ratios = sorted(mine / other for mine, other in rounds)
