@@ -15,7 +15,6 @@ import json
 import statistics
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -58,19 +57,19 @@ def arguments() -> argparse.Namespace:
 def compare(model: str, batch: int, options: argparse.Namespace) -> dict:
     size = size_of(model)
     with tempfile.TemporaryDirectory() as folder:
-        weights, session = prepare(model, batch, size, Path(folder), options)
+        exported = prepare(model, batch, size, Path(folder), options)
         command = [options.mp_train, "bench", model, "--turns", "--forward", "--batch", batch]
         command += ["--threads", options.threads]
-        ours = Side([str(word) for word in command], surroundings(options), options.threads)
-        images = np.random.default_rng(0).standard_normal((batch, 3, size, size), np.float32)
+        others = [sys.executable, Path(__file__).with_name("inference_worker.py"), exported, "--threads", options.threads]
+        both = [Side([str(word) for word in words], surroundings(options), options.threads) for words in (command, others)]
         rounds = []
         for number in range(options.rounds):
             # Another side begins each time.
-            sides = [lambda: ours.turn(options.passes), lambda: turn(session, images, options.passes)]
             order = [0, 1] if number % 2 == 0 else [1, 0]
-            timed = {side: sides[side]() for side in order}
+            timed = {side: both[side].turn(options.passes) for side in order}
             rounds.append((timed[0], timed[1]))
-        ours.close()
+        for side in both:
+            side.close()
     ratios = sorted(mine / other for mine, other in rounds)
     return {
         "model": model,
@@ -83,10 +82,8 @@ def compare(model: str, batch: int, options: argparse.Namespace) -> dict:
     }
 
 
-def prepare(
-    model: str, batch: int, size: int, folder: Path, options: argparse.Namespace
-) -> tuple[Path, onnxruntime.InferenceSession]:
-    """Weights for ours, and the same network with the same weights for ONNX Runtime, once both have given the same logits."""
+def prepare(model: str, batch: int, size: int, folder: Path, options: argparse.Namespace) -> Path:
+    """The network as ONNX Runtime reads it, once both sides have given the same logits for the same weights."""
     start, weights, exported = (folder / name for name in ("start.safetensors", "weights.safetensors", "model.onnx"))
     mp_train(options, "weights", model, "--out", start)
     network = build(model)
@@ -99,9 +96,7 @@ def prepare(
     save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, weights)
     images = torch.randn(batch, 3, size, size)
     torch.onnx.export(network, (images,), str(exported), input_names=["x"], dynamo=True, verbose=False)
-    settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads, settings.inter_op_num_threads = options.threads, 1
-    session = onnxruntime.InferenceSession(str(exported), settings, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(str(exported), providers=["CPUExecutionProvider"])
 
     file, logits = folder / "images.npy", folder / "logits.npy"
     np.save(file, images.numpy())
@@ -110,18 +105,7 @@ def prepare(
     apart = np.abs(ours - theirs).max() / max(1.0, np.abs(theirs).max())
     if not apart <= AGREEMENT:
         sys.exit(f"{model} is not the same network on both sides: logits differ by {apart}")
-    return weights, session
-
-
-def turn(session: onnxruntime.InferenceSession, images: np.ndarray, passes: int) -> float:
-    name = session.get_inputs()[0].name
-    session.run(None, {name: images})
-    timed = []
-    for _ in range(passes):
-        start = time.perf_counter()
-        session.run(None, {name: images})
-        timed.append((time.perf_counter() - start) * 1e3)
-    return statistics.median(timed)
+    return exported
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -93,7 +94,10 @@ def positive(text: str) -> int:
 
 
 class Side:
-    """A process that times steps of one network when it is asked to."""
+    """A process that times steps of one network when it is asked to.
+
+    Out of turn it is stopped: threads that wait actively for more work would take the cores from the other sides.
+    """
 
     def __init__(self, command: list[str], environment: dict[str, str], threads: int):
         self.command = command
@@ -104,6 +108,7 @@ class Side:
         found = {key: self.about[key] for key in ("device", "threads")}
         if found != {"device": "cpu", "threads": threads}:
             sys.exit(f"{' '.join(command)} runs on {found}, expected the CPU and {threads} threads")
+        self.process.send_signal(signal.SIGSTOP)
 
     def answer(self) -> dict:
         line = self.process.stdout.readline()
@@ -112,12 +117,16 @@ class Side:
         return json.loads(line)
 
     def turn(self, steps: int) -> float:
+        self.process.send_signal(signal.SIGCONT)
         # The first step of a turn finds the caches full of another side's work.
         self.process.stdin.write(f"1 {steps}\n")
         self.process.stdin.flush()
-        return statistics.median(self.answer()["ms"])
+        found = statistics.median(self.answer()["ms"])
+        self.process.send_signal(signal.SIGSTOP)
+        return found
 
     def close(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
         self.process.stdin.close()
         self.process.wait()
 

@@ -47,7 +47,7 @@ fn its_gradient_goes_where_each_largest_number_stood() {
                 let x = x.detach().set_requires_grad(true);
                 let expected = theirs(&x, windows.0, windows.1, windows.2, windows.3);
                 let y = if ours_too { ours(&x, &expected, windows) } else { expected };
-                let dy = (Tensor::arange(y.numel() as i64, (Kind::Float, Device::Cpu)) % 8).view_as(&y);
+                let dy = Tensor::arange(y.numel() as i64, (Kind::Float, Device::Cpu)).remainder(8.0).view_as(&y);
                 (y * dy).sum(Kind::Float).backward();
                 x.grad()
             };

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 const SOURCES: &[&str] = &[
     "tests/sanitize/main.cpp",
     "tests/sanitize/conv.cpp",
-    "tests/sanitize/direct_conv.cpp",
+    "tests/sanitize/direct.cpp",
     "tests/sanitize/gate.cpp",
     "tests/sanitize/mix.cpp",
     "tests/sanitize/norm.cpp",
