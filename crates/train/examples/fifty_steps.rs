@@ -25,7 +25,7 @@ use mp_blocks::Shape;
 use mp_train::images::to_device;
 use mp_train::recipe::Override;
 use mp_train::{Corpus, Learner, Recipe};
-use mp_zoo::{Interface, ModelOptions, cost_of, families, nearest_size};
+use mp_zoo::{Family, Interface, ModelOptions, cost_of, families, nearest_size};
 use tch::Device;
 
 const STEPS: u64 = 50;
@@ -80,8 +80,12 @@ fn rows(data: &str, out: &Path, names: &[String]) -> Result<(), Box<dyn Error>> 
 /// A row for every family, and a second one where the first size does not learn.
 fn of_every_family(data: &str, out: &Path) -> Result<(), Box<dyn Error>> {
     println!("{HEADER}");
-    for family in families() {
-        let options = options(least_size(family.name)?);
+    let sized = |family: &'static Family| Ok((least_size(family.name)?, family));
+    let mut sized = families().into_iter().map(sized).collect::<Result<Vec<_>, Box<dyn Error>>>()?;
+    // Those of small images first: the others take most of the time.
+    sized.sort_by_key(|(size, _)| *size);
+    for (size, family) in sized {
+        let options = options(size);
         let parameters = |name: &str| cost_of(name, &options).map(|cost| cost.parameters as f64);
         for goal in PARAMETERS {
             if row_of(data, out, &nearest_size(family, goal, parameters)?.0)? {

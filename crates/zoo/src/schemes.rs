@@ -328,7 +328,7 @@ mod tests {
             ("timm-vgg", "vgg11", "pre_logits.fc2.bias", "classifier.3.bias"),
             ("timm-vgg", "vgg11", "head.fc.weight", "classifier.6.weight"),
             ("moskomule", "seresnet20", "layer1.0.se.fc.2.weight", "layer1.0.se.fc2.weight"),
-            ("eca", "ecaresnet20", "layer1.0.eca.conv.weight", "layer1.0.se.conv.weight"),
+            ("eca", "ecaresnet50d", "layer1.0.eca.conv.weight", "layer1.0.se.conv.weight"),
             (
                 "pytorchcv-preresnet",
                 "sepreresnet110",
