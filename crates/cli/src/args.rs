@@ -415,7 +415,8 @@ pub(crate) struct Bench {
     /// Show the time of each kind of op in place of the comparison
     #[arg(long, conflicts_with = "peak")]
     pub(crate) profile: bool,
-    /// Show, layer by layer, which way of computing the parallel paths is the quickest here; measured once a machine
+    /// Show, layer by layer, which way of computing the parallel paths is the quickest here, measured once a machine; of models
+    /// that skip blocks, what skipping saves in each
     #[arg(long, conflicts_with_all = ["peak", "profile", "forward"])]
     pub(crate) explain: bool,
     /// Weights that every model starts from (.safetensors, .pth, .pt, .th), as train --init takes them

@@ -1,11 +1,11 @@
 //! The layers of a multi-path model one by one: how each can be computed, and how it is asked to be.
 
-use mp_blocks::{Execution, PathsConfig, Shape};
+use mp_blocks::{Execution, PathsConfig, Shape, SharedBlock};
 
 use crate::chain::chain_of;
 use crate::plan::PlannedBlock;
 use crate::wiring::{ways, wiring};
-use crate::{Error, ModelName, ModelOptions, Variant};
+use crate::{Error, Make, ModelName, ModelOptions, Variant};
 
 /// A layer of parallel paths as [`build`](crate::build()) would build it, without what flows between the paths: what is measured to choose
 /// an [`Execution`].
@@ -43,4 +43,31 @@ pub fn layers(name: &str, options: &ModelOptions) -> Result<Vec<LayerPlan>, Erro
         }
     };
     Ok(plan.blocks.iter().enumerate().map(layer).collect())
+}
+
+/// A block of a chain that each image may skip.
+#[derive(Clone, Debug)]
+pub struct SkipPlan {
+    /// Its position.
+    pub position: String,
+    /// The block.
+    pub block: SharedBlock,
+    /// The shape of its input.
+    pub input: Shape,
+}
+
+/// The blocks of a chain's path that images may skip, in order; none for other networks.
+///
+/// # Errors
+/// As [`build`](crate::build()).
+pub fn skippable(name: &str, options: &ModelOptions) -> Result<Vec<SkipPlan>, Error> {
+    let parsed: ModelName = name.parse()?;
+    if matches!(parsed.family.make, Make::Whole(_)) {
+        return Ok(Vec::new());
+    }
+    let plan = chain_of(&parsed, options)?;
+    let skipped = plan.blocks.iter().filter(|planned| planned.block.decides());
+    Ok(skipped
+        .map(|planned| SkipPlan { position: planned.position(), block: planned.block.clone(), input: planned.input })
+        .collect())
 }

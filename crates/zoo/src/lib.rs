@@ -54,7 +54,7 @@ pub use drops::{Drops, drop_rates};
 pub use error::Error;
 pub use family::{Family, Make, families, register};
 pub use interface::{InputSize, Interface, Target};
-pub use layers::{LayerPlan, layers};
+pub use layers::{LayerPlan, SkipPlan, layers, skippable};
 pub use matching::nearest_size;
 pub use mechanisms::{Mechanism, mechanisms, register_mechanism};
 pub use model::{Model, build};

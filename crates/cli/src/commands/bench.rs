@@ -1,11 +1,14 @@
 //! `mp-train bench`.
 
+use std::fmt::{self, Display, Formatter};
 use std::io::{self, IsTerminal};
 
 use indicatif::{ProgressBar, ProgressDrawTarget};
+use mp_train::bench::skips::{self, SkipExplanation};
 use mp_train::bench::tune::{self, Tuning};
 use mp_train::bench::{self, Benchmark};
 use mp_zoo::{ModelName, ModelOptions};
+use serde::Serialize;
 
 use crate::args::Bench;
 use crate::output;
@@ -41,6 +44,23 @@ pub(crate) fn run(args: Bench) -> anyhow::Result<()> {
     if args.json { output::json(&report) } else { output::text(&report.to_string()) }
 }
 
+/// What was measured of a model: its layers of parallel paths, or its blocks that images skip.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Explanation {
+    Paths(tune::Explanation),
+    Skips(SkipExplanation),
+}
+
+impl Display for Explanation {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Explanation::Paths(paths) => paths.fmt(f),
+            Explanation::Skips(skips) => skips.fmt(f),
+        }
+    }
+}
+
 /// One table a model.
 fn explain(args: Bench) -> anyhow::Result<()> {
     let cache = args.data_dir.resolve()?;
@@ -55,7 +75,11 @@ fn explain(args: Bench) -> anyhow::Result<()> {
             threads: args.threads,
         };
         let bar = spinner(&spec.name);
-        explanations.push(tune::explain(&tuning, &cache, &mut |_| bar.inc(1))?);
+        let skips = skips::explain(&tuning, &mut |_| bar.inc(1))?;
+        explanations.push(match skips {
+            Some(skips) => Explanation::Skips(skips),
+            None => Explanation::Paths(tune::explain(&tuning, &cache, &mut |_| bar.inc(1))?),
+        });
         bar.finish_and_clear();
     }
     let table = || explanations.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n");

@@ -3,6 +3,7 @@
 mod contestant;
 mod peak;
 mod profile;
+pub mod skips;
 pub mod tune;
 mod turns;
 
