@@ -129,13 +129,14 @@ impl RunningFeatures {
         let inputs = weight.size()[2];
         let deviation = (&self.var + EPS).rsqrt();
         let weight = weight * deviation.view([-1, 1, inputs]);
-        let bias = bias - weight.matmul(&self.mean.view([-1, inputs, 1])).squeeze_dim(2);
+        // A copy: the statistics move on before the backward pass reads them.
+        let bias = bias - weight.matmul(&self.mean.copy().view([-1, inputs, 1])).squeeze_dim(2);
         (weight, bias)
     }
 
-    /// The running means as features of one image, `[S, 1, C]`.
+    /// The running means as features of one image, `[S, 1, C]`; a copy, as the means move on before the backward pass reads them.
     pub(super) fn blind(&self) -> Tensor {
-        self.mean.detach().unsqueeze(1)
+        self.mean.copy().unsqueeze(1)
     }
 }
 

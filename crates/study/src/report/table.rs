@@ -30,7 +30,7 @@ pub(super) fn row(findings: &Findings, entrant: &EntrantFindings) -> [String; 9]
         entrant.name.clone(),
         entrant.model.clone(),
         entrant.parameters.map_or_else(none, thousands),
-        entrant.multiply_adds.map_or_else(none, |count| format!("{:.1} M", count as f64 / 1e6)),
+        entrant.multiply_adds.map_or_else(none, short),
         entrant.ms.map_or_else(none, |ms| format!("{ms:.1}")),
         entrant.rate.map_or_else(none, |rate| format!("{}{edge}", rounded(rate))),
         entrant.test.as_ref().map_or_else(none, estimate),
@@ -58,6 +58,12 @@ pub(super) fn difference_text(found: &Difference) -> String {
 
 fn p_value(p: f64) -> String {
     if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") }
+}
+
+/// A count in thousands or millions.
+fn short(count: u64) -> String {
+    let count = count as f64;
+    if count < 1e6 { format!("{:.1} k", count / 1e3) } else { format!("{:.1} M", count / 1e6) }
 }
 
 /// A learning rate with three digits.

@@ -108,6 +108,23 @@ fn a_blind_gate_learns_and_its_sources_get_no_gradient_from_it() {
 }
 
 #[test]
+fn statistics_that_move_on_leave_the_backward_pass_alone() {
+    for input in [GateInput::Mean, GateInput::Standardised] {
+        for blind in [false, true] {
+            let (store, gate) = gate(GateConfig { input, blind, ..Default::default() });
+            for _ in 0..2 {
+                let (ys, _) = gate.mix(&images(4).map(|x| x.set_requires_grad(true)), &mut Pass::train());
+                ys[0].square().sum(Kind::Double).backward();
+                let decision = gate.route(&images(4), &mut Pass::train());
+                decision.weights.square().sum(Kind::Double).backward();
+            }
+            let has_gradient = |entry: &mp_nn::Entry| entry.tensor.grad().isfinite().all().int64_value(&[]) == 1;
+            assert!(store.parameters().iter().all(has_gradient));
+        }
+    }
+}
+
+#[test]
 fn paths_may_start_by_keeping_more_of_themselves() {
     let (_store, plain) = gate(GateConfig::default());
     let (_other, kept) = gate(GateConfig { diagonal: 2.0, ..Default::default() });
