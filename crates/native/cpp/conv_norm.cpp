@@ -3,8 +3,8 @@
 // read for maps of this size, until one of the tensors that they were made of changes: for one image, folding and ordering
 // would take longer than many a convolution.
 //
-// In float32, without groups and on a machine with AVX-512 the loops are our own (direct_conv.h); else it is a primitive of
-// oneDNN, whose call through libtorch takes tens of microseconds.
+// For few images in float32, without groups and on a machine with AVX-512 the loops are our own (direct_conv.h); else it is a
+// primitive of oneDNN, whose call through libtorch takes tens of microseconds.
 
 #include "autocast.h"
 #include "boundary.h"
@@ -82,9 +82,13 @@ constexpr int64_t kWorthAThread = 1 << 19;
 // Into so many a thread's share is cut.
 constexpr int64_t kMostParts = 8;
 
-// Whether a map, of which a place is numbered in 32 bits, is for our own loops.
+// Images for which the call of a primitive takes long beside its work. Of many, oneDNN's loops are as quick as ours, and quicker
+// over few channels.
+constexpr int64_t kFewImages = 8;
+
+// Whether maps, of which a place is numbered in 32 bits, are for our own loops.
 bool is_direct(const at::Tensor& x, int64_t groups, at::ScalarType kind) {
-  return kind == at::kFloat && groups == 1 && mp::DirectPlan::supported() &&
+  return kind == at::kFloat && groups == 1 && x.size(0) <= kFewImages && mp::DirectPlan::supported() &&
          x.numel() / x.size(0) < std::numeric_limits<int32_t>::max();
 }
 

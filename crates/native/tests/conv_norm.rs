@@ -123,6 +123,16 @@ fn agrees_with_the_definition_in_every_shape_and_with_whatever_follows() {
 }
 
 #[test]
+fn so_do_many_images_which_are_computed_in_another_way() {
+    for case in cases() {
+        let three_times = |x: &Tensor| Tensor::cat(&[x, x, x], 0);
+        let (x, residual) = (channels_last(&three_times(&case.x)), case.residual.as_ref().map(three_times));
+        let many = Case { x, residual, ..case };
+        assert_near(&many.folded(), &many.defined(), 1e-6);
+    }
+}
+
+#[test]
 fn kept_weights_are_made_anew_once_anything_that_they_come_from_has_changed() {
     let kept = Folded::new();
     let mut case = Case::new(PLAIN, true, true, true);
