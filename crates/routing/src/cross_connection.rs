@@ -67,7 +67,7 @@ impl CrossConnection {
     /// target has those that were sent to it.
     ///
     /// # Panics
-    /// As [`CrossConnection::forward`].
+    /// As [`CrossConnection::forward`], and if a router that says that it is hard chooses nothing.
     pub fn flow(&self, streams: &Streams, pass: &mut Pass) -> Streams {
         if !self.hard {
             let all: Vec<Tensor> = (0..streams.xs.len()).map(|path| streams.full(path)).collect();
