@@ -64,7 +64,8 @@ impl Temperature {
     pub(super) fn divide(&self, logits: &Tensor) -> Tensor {
         match self {
             Temperature::Fixed(value) => logits / *value,
-            Temperature::Falling(buffer, _) => logits / buffer,
+            // A copy: another pass may set the buffer before the backward pass of this one reads it.
+            Temperature::Falling(buffer, _) => logits / buffer.copy(),
         }
     }
 }
