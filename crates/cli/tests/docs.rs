@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Commands that are only parsed: part of the line, in which `$` is its end, and the reason.
-const ONLY_PARSED: [(&str, &str); 9] = [
+const ONLY_PARSED: [(&str, &str); 10] = [
     ("data fetch", "downloads a data set"),
     ("digits-skipnet", "learns by the labels for more epochs than a short run has"),
+    ("model.drop_path", "wants a residual network"),
     ("models$", "counts every network of the zoo"),
     ("--match", "counts every family in many sizes"),
     ("--ema", "wants a run that keeps averages of its weights"),
@@ -292,7 +293,7 @@ fn shortened(arguments: &[String]) -> Vec<String> {
         let replaced = match (command, after, at) {
             _ if option => word.clone(),
             (_, "--data", _) | ("data", _, 2) => "digits".to_owned(),
-            ("train", _, 1) if !word.ends_with(".toml") => "digits".to_owned(),
+            ("train", _, 1) if !word.ends_with(".toml") && !word.starts_with("digits") => "digits".to_owned(),
             (_, "--model", _) | ("weights", _, 1) => narrow(word),
             ("bench", "--rounds" | "--batch", _) => "1".to_owned(),
             ("bench", "" | "bench", 1..) => narrow(word),
@@ -402,6 +403,8 @@ macro_rules! pages_with_commands {
 
 pages_with_commands! {
     readme: "README.md",
+    compare: "docs/src/compare.md",
+    conditional: "docs/src/conditional.md",
     data_formats: "docs/src/data-formats.md",
     data: "docs/src/data.md",
     files: "docs/src/files.md",

@@ -23,26 +23,8 @@ pub enum Error {
         message: String,
     },
     /// No size of a family costs what it should.
-    #[error(
-        "entrant `{entrant}`: no size of `{family}` comes within {tolerance}% of {to} by {by}: the nearest, `{nearest}`, has {ratio:.3} of it; \
-         raise match.tolerance, or name a model"
-    )]
-    NoMatch {
-        /// The entrant.
-        entrant: String,
-        /// Its family.
-        family: String,
-        /// What it is matched to.
-        to: String,
-        /// By which cost.
-        by: &'static str,
-        /// How far off it may be, in percent.
-        tolerance: f64,
-        /// The nearest model.
-        nearest: String,
-        /// Its cost over that of what it is matched to.
-        ratio: f64,
-    },
+    #[error(transparent)]
+    NoMatch(Box<NoMatch>),
     /// A run ended in a way that no run of a study may.
     #[error("run {id} failed: {reason}; its output is in {}", log.display())]
     Run {
@@ -80,6 +62,29 @@ pub enum Error {
     /// What the zoo says.
     #[error(transparent)]
     Zoo(#[from] mp_zoo::Error),
+}
+
+/// The size of a family that comes nearest, and is not near enough.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "entrant `{entrant}`: no size of `{family}` comes within {tolerance}% of {to} by {by}: the nearest, `{nearest}`, has {ratio:.3} of it; \
+     raise match.tolerance, or name a model"
+)]
+pub struct NoMatch {
+    /// The entrant.
+    pub entrant: String,
+    /// Its family.
+    pub family: String,
+    /// What it is matched to.
+    pub to: String,
+    /// By which cost.
+    pub by: &'static str,
+    /// How far off it may be, in percent.
+    pub tolerance: f64,
+    /// The nearest model.
+    pub nearest: String,
+    /// Its cost over that of what it is matched to.
+    pub ratio: f64,
 }
 
 impl Error {

@@ -24,7 +24,7 @@ pub mod sizes;
 pub mod statistics;
 mod study;
 
-pub use error::Error;
+pub use error::{Error, NoMatch};
 pub use execute::{Execution, Outcome, Said, execute};
 pub use findings::{EntrantFindings, Findings, RoutesFindings};
 pub use folder::{Part, Sizes, StudyFolder, Times, id};

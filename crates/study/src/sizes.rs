@@ -7,9 +7,9 @@ use mp_train::recipe::Spec;
 use mp_train::{Corpus, Recipe};
 use mp_zoo::{ModelOptions, cost_of, families, nearest_size};
 
-use crate::Error;
 use crate::folder::{Sizes, StudyFolder, Times};
 use crate::study::{MatchBy, Network, Study};
+use crate::{Error, NoMatch};
 
 /// Rounds of a measurement, in each of which every network takes its turn.
 const ROUNDS: usize = 7;
@@ -57,7 +57,7 @@ pub fn networks(
                 MatchBy::Ms => by_time(family, &spec, &recipe)?,
             };
             if (ratio - 1.0).abs() > matched.tolerance {
-                return Err(Error::NoMatch {
+                return Err(Error::NoMatch(Box::new(NoMatch {
                     entrant: entrant.name,
                     family: family.clone(),
                     to,
@@ -65,7 +65,7 @@ pub fn networks(
                     tolerance: 100.0 * matched.tolerance,
                     nearest: name,
                     ratio,
-                });
+                })));
             }
             models.insert(entrant.name, name);
         }

@@ -1,4 +1,5 @@
-//! What it saves to run only what images choose: `cargo run --release -p mp-zoo --example skipping`.
+//! What it saves to run only what images choose: `cargo run --release -p mp-zoo --example skipping -- all`. Without `all`, one round
+//! of a batch of two only shows that it runs.
 //!
 //! Gates are set so that they let six of ten images into a block, drawn at random, or send each image to one of five paths. Every
 //! network takes turns with what it is compared with; ratios are medians over the rounds.
@@ -10,28 +11,31 @@ use mp_routing::{BackEnd, MixerConfig, Pass, Top1Config};
 use mp_zoo::{InputSize, Model, ModelOptions, RoutingConfig};
 
 const CIFAR: InputSize = InputSize { channels: 3, size: 32, classes: 10 };
+/// Rounds that count, after two that warm up.
 const ROUNDS: usize = 9;
 /// The logarithm of 0.6 over 0.4.
 const SIX_OF_TEN: f64 = 0.405_465;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let (batches, rounds): (&[i64], usize) =
+        if std::env::args().any(|word| word == "all") { (&[1, 32, 128], ROUNDS) } else { (&[2], 1) };
     println!("{} threads; forward passes in evaluation", tch::get_num_threads());
     println!("| network | batch | chosen | ms | of running everything | of the network beside |");
     println!("|---|--:|--:|--:|--:|--:|");
     for (name, beside) in [("aig20", "resnet20"), ("skipnet20", "resnet20")] {
         let (network, host) = (Network::skipping(name)?, Network::plain(beside, RoutingConfig::default())?);
-        for batch in [1, 32, 128] {
-            compare(&network, &host, batch, false);
+        for &batch in batches {
+            compare(&network, &host, batch, rounds, false);
         }
     }
     let mixer = MixerConfig::Top1(Top1Config::default());
     let hard = Network::plain("resnet20_x5_cc", RoutingConfig { mixer, ..RoutingConfig::default() })?;
     let soft = Network::plain("resnet20_x5_cc", RoutingConfig::default())?;
-    for batch in [1, 32, 128] {
-        compare(&hard, &soft, batch, false);
+    for &batch in batches {
+        compare(&hard, &soft, batch, rounds, false);
     }
     println!("\nforward and backward in training");
-    compare(&hard, &soft, 128, true);
+    compare(&hard, &soft, batches[batches.len() - 1], rounds, true);
     Ok(())
 }
 
@@ -80,10 +84,10 @@ impl Network {
     }
 }
 
-fn compare(network: &Network, beside: &Network, batch: i64, trains: bool) {
+fn compare(network: &Network, beside: &Network, batch: i64, rounds: usize, trains: bool) {
     let x = Tensor::randn([batch, 32, 32, 3], (Kind::Float, Device::Cpu)).permute([0, 3, 1, 2]);
     let (mut ms, mut of_all, mut of_beside, mut share) = (Vec::new(), Vec::new(), Vec::new(), 0.0);
-    for round in 0..ROUNDS + 2 {
+    for round in 0..rounds + 2 {
         let run = |network: &Network, back_end| {
             let pass = || network.pass(&x, back_end, trains, round as i64);
             if trains { pass() } else { tch::no_grad(pass) }
@@ -93,8 +97,10 @@ fn compare(network: &Network, beside: &Network, batch: i64, trains: bool) {
         let all = if trains { f64::NAN } else { run(network, BackEnd::MaskAll).0 };
         let other = run(beside, BackEnd::Gather).0;
         if round >= 2 {
-            (ms.push(own), of_all.push(own / all), of_beside.push(own / other));
-            share += chosen / ROUNDS as f64;
+            ms.push(own);
+            of_all.push(own / all);
+            of_beside.push(own / other);
+            share += chosen / rounds as f64;
         }
     }
     println!(

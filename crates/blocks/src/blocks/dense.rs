@@ -51,7 +51,7 @@ impl Droppable for DenseBlockConfig {
     }
 
     fn with_rates(&self, rates: &DropRates) -> SharedBlock {
-        DenseBlockConfig { dropout: rates.dropout.unwrap_or(self.dropout), ..self.clone() }.into()
+        DenseBlockConfig { dropout: rates.dropout.unwrap_or(self.dropout), ..*self }.into()
     }
 }
 
