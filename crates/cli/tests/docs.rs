@@ -11,10 +11,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Commands that are only parsed: part of the line, in which `$` is its end, and the reason.
-const ONLY_PARSED: [(&str, &str); 10] = [
+const ONLY_PARSED: [(&str, &str); 11] = [
     ("data fetch", "downloads a data set"),
     ("digits-skipnet", "learns by the labels for more epochs than a short run has"),
     ("model.drop_path", "wants a residual network"),
+    ("bench aig", "times networks that skip"),
     ("models$", "counts every network of the zoo"),
     ("--match", "counts every family in many sizes"),
     ("--ema", "wants a run that keeps averages of its weights"),
@@ -415,6 +416,7 @@ pages_with_commands! {
     performance: "docs/src/performance.md",
     recipes: "docs/src/recipes.md",
     results: "docs/src/results.md",
+    routing: "docs/src/routing.md",
     weights: "docs/src/weights.md",
 }
 
