@@ -40,7 +40,10 @@ pub(crate) fn run(args: &Compare) -> anyhow::Result<ExitCode> {
     })?;
     let plan = Plan::of(&study, &folder, &networks)?;
     if args.plan {
-        show_plan(&study, &plan, &networks, args, &only)?;
+        let mut recipe = recipe;
+        recipe.data.name = data;
+        let images = Corpus::open(&recipe, &cache)?.train.len();
+        show_plan(&study, &plan, &networks, images, args, &only)?;
         return Ok(ExitCode::SUCCESS);
     }
     let (mut outcome, mut was_asked) = (Outcome::Complete, false);
@@ -134,7 +137,14 @@ fn absolute(data: String) -> String {
     }
 }
 
-fn show_plan(study: &Study, plan: &Plan, networks: &[String], args: &Compare, only: &[usize]) -> anyhow::Result<()> {
+fn show_plan(
+    study: &Study,
+    plan: &Plan,
+    networks: &[String],
+    images: usize,
+    args: &Compare,
+    only: &[usize],
+) -> anyhow::Result<()> {
     let times = sizes::times(study, networks)?;
     let columns = [
         ("entrant", Align::Left),
@@ -162,19 +172,23 @@ fn show_plan(study: &Study, plan: &Plan, networks: &[String], args: &Compare, on
         seconds += epochs as f64 * ms / 1000.0;
     }
     table.print()?;
-    let images = "a training step of every entrant was measured; an epoch has as many steps as the data have batches";
     let jobs = args.jobs.unwrap_or_else(|| (processors() / args.threads).max(1));
     output::text(&format!(
-        "{} runs are missing; with {} images an epoch, they take about {} on this machine ({images}).",
+        "{} runs are missing; with {} training images an epoch, they take about {} on this machine, by a measured step of each entrant; \
+         {jobs} run side by side, with {} threads each.",
         missing.len(),
-        "50,000",
-        duration(seconds * 50_000.0 / times.batch as f64),
-    ))?;
-    output::text(&format!("{jobs} runs side by side, {} threads each.", args.threads))
+        thousands(images as u64),
+        duration(seconds * images as f64 / times.batch as f64),
+        args.threads
+    ))
 }
 
 fn duration(seconds: f64) -> String {
-    if seconds < 5400.0 { format!("{:.0} minutes", seconds / 60.0) } else { format!("{:.1} hours", seconds / 3600.0) }
+    match seconds {
+        short if short < 100.0 => format!("{short:.0} seconds"),
+        some if some < 5400.0 => format!("{:.0} minutes", some / 60.0),
+        long => format!("{:.1} hours", long / 3600.0),
+    }
 }
 
 fn summary(findings: &Findings) -> Table {

@@ -228,7 +228,7 @@ fn a_match_that_no_size_reaches_and_unknown_entrants_are_refused() {
 fn a_plan_trains_nothing_and_writes_no_run() {
     let root = with_study(STUDY);
     let said = succeed(compare(root.path(), &["--plan"]));
-    assert!(said.contains("6 runs are missing"), "{said}");
+    assert!(said.contains("6 runs are missing; with 160 training images an epoch"), "{said}");
     assert!(runs(root.path()).is_empty() && !root.path().join("trial/results.md").exists());
 }
 
