@@ -6,6 +6,8 @@ use mp_data::Line;
 use mp_train::folder::OutputFile;
 use serde::Serialize;
 
+pub(crate) use mp_train::watch::report::{short, thousands};
+
 /// Prints lines.
 pub(crate) fn text(text: &str) -> anyhow::Result<()> {
     for line in text.trim_end_matches('\n').split('\n') {
@@ -99,28 +101,6 @@ impl Table {
             text.push('\n');
         }
         text
-    }
-}
-
-/// A count with a comma before every third digit: `1,234,567`.
-pub(crate) fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// A large count with three digits and a unit: `40.8 M`.
-pub(crate) fn short(number: u64) -> String {
-    let units = [(1e9, "G"), (1e6, "M"), (1e3, "k")];
-    match units.into_iter().find(|(unit, _)| number as f64 >= *unit) {
-        Some((unit, name)) => format!("{:.1} {name}", number as f64 / unit),
-        None => number.to_string(),
     }
 }
 

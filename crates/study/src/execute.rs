@@ -12,7 +12,7 @@ use mp_train::{Recipe, RunFolder};
 use serde_json::Value;
 
 use crate::Error;
-use crate::folder::{Part, StudyFolder, id};
+use crate::folder::{Part, StudyFolder, first_difference, id};
 use crate::plan::{Plan, Planned};
 use crate::record::{Identity, Judgement, Record};
 use crate::study::Study;
@@ -44,15 +44,6 @@ pub struct Execution {
     pub only: Vec<usize>,
 }
 
-/// What is said while a study runs.
-#[derive(Debug)]
-pub enum Said<'a> {
-    /// A run begins or goes on.
-    Begun(&'a str),
-    /// A run has ended.
-    Ended(&'a str, &'a Record),
-}
-
 /// How the execution ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -62,21 +53,25 @@ pub enum Outcome {
     Stopped,
 }
 
-/// Runs what is missing, and keeps a record of each finished run in the folder. `said` hears of each run; `stop` ends it all.
+/// Who hears of each run that has ended: its name, and what is kept of it.
+pub type Heard<'a> = &'a (dyn Fn(&str, &Record) + Sync);
+
+/// Runs what is missing of a plan, and keeps a record of each finished run in the folder and the plan. `ended` hears of each;
+/// `stop` ends it all.
 ///
 /// # Errors
 /// [`Error::Run`] for the first run that fails; the others are saved then.
 pub fn execute(
     study: &Study,
     folder: &StudyFolder,
-    networks: &[String],
+    plan: Plan,
     execution: &Execution,
     stop: &AtomicBool,
-    said: &(dyn Fn(&Said<'_>) + Sync),
-) -> Result<Outcome, Error> {
+    ended: Heard<'_>,
+) -> Result<(Plan, Outcome), Error> {
     fs::create_dir_all(&execution.work).map_err(Error::io("make the folder", &execution.work))?;
-    let shared = Mutex::new(Shared { plan: Plan::of(study, folder, networks)?, running: Vec::new(), failed: None });
-    let workers = Workers { study, folder, execution, stop, said, shared: &shared };
+    let shared = Mutex::new(Shared { plan, running: Vec::new(), failed: None });
+    let workers = Workers { study, folder, execution, stop, ended, shared: &shared };
     std::thread::scope(|scope| {
         for _ in 0..execution.jobs.max(1) {
             scope.spawn(|| workers.work());
@@ -85,8 +80,8 @@ pub fn execute(
     let shared = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
     match shared.failed {
         Some(error) => Err(error),
-        None if shared.plan.missing(&execution.only).is_empty() => Ok(Outcome::Complete),
-        None => Ok(Outcome::Stopped),
+        None if shared.plan.missing(&execution.only).is_empty() => Ok((shared.plan, Outcome::Complete)),
+        None => Ok((shared.plan, Outcome::Stopped)),
     }
 }
 
@@ -101,7 +96,7 @@ struct Workers<'a> {
     folder: &'a StudyFolder,
     execution: &'a Execution,
     stop: &'a AtomicBool,
-    said: &'a (dyn Fn(&Said<'_>) + Sync),
+    ended: Heard<'a>,
     shared: &'a Mutex<Shared>,
 }
 
@@ -122,7 +117,7 @@ impl Workers<'_> {
                     shared.running.retain(|(entrant, part)| (*entrant, *part) != (planned.entrant, planned.part));
                     match found {
                         Ok(Fate::Ended(record)) => {
-                            (self.said)(&Said::Ended(&self.id(&planned), &record));
+                            (self.ended)(&self.id(&planned), &record);
                             shared.plan.add(planned.entrant, planned.part, *record);
                         }
                         Ok(Fate::Saved) => {}
@@ -170,7 +165,6 @@ impl Workers<'_> {
     /// Trains one run to its end in a process of its own, judges it, and keeps its record.
     fn run(&self, planned: &Planned) -> Result<Fate, Error> {
         let id = self.id(planned);
-        (self.said)(&Said::Begun(&id));
         let recipe = self.here(&planned.recipe);
         let (out, log) = (self.execution.work.join(&id), self.execution.work.join(format!("{id}.log")));
         let file = self.execution.work.join(format!("{id}.toml"));
@@ -224,7 +218,7 @@ impl Workers<'_> {
             }
         }
         let stored = RunFolder::open(out)?.recipe()?;
-        if crate::folder::computed(&stored) == crate::folder::computed(recipe) {
+        if first_difference(&stored, recipe)?.is_none() {
             return Ok(());
         }
         let aside = (2..).map(|number| out.with_extension(format!("old{number}"))).find(|path| !path.exists());
@@ -239,7 +233,7 @@ impl Workers<'_> {
         if let Part::Rate(_) = planned.part {
             return Ok(record);
         }
-        let found = self.evaluate(out, "own", log)?;
+        let found = self.said(&["eval", text(out), "--split", "test", "--json"], log)?;
         let number = |key: &str| found[key].as_f64().unwrap_or(f64::NAN);
         let classes = found["classes"].as_array().map(Vec::as_slice).unwrap_or_default().iter();
         record.test = Some(Judgement {
@@ -251,23 +245,20 @@ impl Workers<'_> {
                 .collect(),
         });
         if let Some(routes) = &mut record.routes {
-            let worth = |kind| self.evaluate(out, kind, log).map(|found| found["accuracy"].as_f64());
-            routes.frozen = worth("frozen")?;
-            routes.shuffled = worth("shuffled")?;
-            routes.uniform = worth("uniform")?;
+            let found = self.said(&["routes", text(out), "--worth", "--split", "test", "--json"], log)?;
+            let accuracy = |kind: &str| found["worth"][kind].as_f64();
+            routes.frozen = accuracy("frozen");
+            routes.shuffled = accuracy("shuffled");
+            routes.uniform = accuracy("uniform");
         }
         Ok(record)
     }
 
-    /// What `eval` says of the test images, with routes of a kind.
-    fn evaluate(&self, out: &Path, routes: &str, log: &Path) -> Result<Value, Error> {
-        let mut arguments = vec!["eval", text(out), "--split", "test", "--json"];
-        if routes != "own" {
-            arguments.extend(["--routes", routes]);
-        }
-        let output = self.command(&arguments).stdin(Stdio::null()).stderr(Stdio::piped()).output();
+    /// What a command that answers in JSON says of a run.
+    fn said(&self, arguments: &[&str], log: &Path) -> Result<Value, Error> {
+        let output = self.command(arguments).stdin(Stdio::null()).stderr(Stdio::piped()).output();
         let output = output.map_err(Error::io("run", &self.execution.binary))?;
-        let failed = |reason: String| Error::Run { id: format!("eval {}", out.display()), reason, log: log.to_owned() };
+        let failed = |reason: String| Error::Run { id: arguments[..2].join(" "), reason, log: log.to_owned() };
         if !output.status.success() {
             return Err(failed(last_line(&String::from_utf8_lossy(&output.stderr))));
         }

@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 use mp_train::Recipe;
 use mp_train::atomic::{self, Existing};
 use mp_train::folder::Lock;
+use mp_train::recipe::Difference;
+use mp_train::run::changes_numbers;
 use serde::{Deserialize, Serialize};
 
 use crate::record::Record;
@@ -117,7 +119,7 @@ impl StudyFolder {
             return Err(Error::record(&path, message));
         }
         let made = Recipe::from_toml(&record.recipe, &path.display().to_string())?;
-        if let Some(other) = computed(&made).differences(&computed(recipe))?.first() {
+        if let Some(other) = first_difference(&made, recipe)? {
             let message = format!(
                 "was made with {} = {}, and the study says {}: move it away, or name another folder with --out",
                 other.key, other.here, other.there
@@ -219,15 +221,9 @@ pub fn id(entrant: &str, part: Part) -> String {
     }
 }
 
-/// A recipe without what changes no number: where the data lie, and how the work is shared out.
-pub(crate) fn computed(recipe: &Recipe) -> Recipe {
-    let defaults = Recipe::default();
-    let mut recipe = recipe.clone();
-    recipe.data.name = String::new();
-    recipe.data.workers = defaults.data.workers;
-    recipe.data.prefetch = defaults.data.prefetch;
-    recipe.train.threads = defaults.train.threads;
-    recipe.train.log_every = defaults.train.log_every;
-    recipe.train.checkpoint_every = defaults.train.checkpoint_every;
-    recipe
+/// The first key by which one recipe gives other numbers than another. Threads, which only round sums in another order, do not count:
+/// runs of a study come from machines of many sizes.
+pub(crate) fn first_difference(one: &Recipe, other: &Recipe) -> Result<Option<Difference>, Error> {
+    let counts = |difference: &Difference| changes_numbers(&difference.key) && difference.key != "train.threads";
+    Ok(one.differences(other)?.into_iter().find(counts))
 }

@@ -25,7 +25,7 @@ pub mod statistics;
 mod study;
 
 pub use error::{Error, NoMatch};
-pub use execute::{Execution, Outcome, Said, execute};
+pub use execute::{Execution, Heard, Outcome, execute};
 pub use findings::{EntrantFindings, Findings, RoutesFindings};
 pub use folder::{Part, Sizes, StudyFolder, Times, id};
 pub use plan::{Plan, Planned, Rate};

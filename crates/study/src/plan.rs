@@ -5,7 +5,7 @@ use mp_train::Recipe;
 use crate::Error;
 use crate::folder::{Part, StudyFolder};
 use crate::record::Record;
-use crate::study::Study;
+use crate::study::{Study, at_rate};
 
 /// All runs of a study.
 #[derive(Debug)]
@@ -66,11 +66,10 @@ impl Plan {
             for &seed in &study.seeds {
                 let part = Part::Seed(seed);
                 known.push((entrant.name.clone(), part));
+                let recipe = study.recipe_of(place, network, seed)?;
                 let factor = plan.rate().map_or(1.0, |rate| rate.factor);
-                let recipe = study.recipe_of(place, network, seed, factor)?;
-                // Without a rate, a record of one is of another study.
-                let record = folder.record(&study.name, &entrant.name, part, &recipe)?;
-                plan.seeds.push((seed, study.recipe_of(place, network, seed, 1.0)?, record));
+                let record = folder.record(&study.name, &entrant.name, part, &at_rate(&recipe, factor))?;
+                plan.seeds.push((seed, recipe, record));
             }
             entrants.push(plan);
         }
@@ -112,10 +111,8 @@ impl Plan {
                 }
                 let rate = plan.rate();
                 let factor = rate.map_or(1.0, |rate| rate.factor);
-                let mut recipe = recipe.clone();
-                recipe.optimiser.lr *= factor;
-                let is_ready = rate.is_some();
-                found.push(Planned { entrant, part: Part::Seed(*seed), factor, recipe, is_ready });
+                let (part, recipe) = (Part::Seed(*seed), at_rate(recipe, factor));
+                found.push(Planned { entrant, part, factor, recipe, is_ready: rate.is_some() });
             }
         }
         found

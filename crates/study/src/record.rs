@@ -159,6 +159,19 @@ pub struct Identity {
     pub factor: f64,
 }
 
+impl Machine {
+    /// This machine, with this program.
+    fn here() -> Self {
+        Machine {
+            processor: mp_train::machine::processor(),
+            device: String::new(),
+            threads: 0,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            libtorch: env!("LIBTORCH_VERSION").to_owned(),
+        }
+    }
+}
+
 impl Record {
     /// What a finished run folder holds. `recipe` is the run's as the study says it.
     ///
@@ -188,18 +201,10 @@ impl Record {
             })
             .collect();
         Ok(Record {
-            format: FORMAT,
-            study: identity.study,
-            entrant: identity.entrant,
-            seed: identity.seed,
-            factor: identity.factor,
-            recipe: recipe.to_toml()?,
-            diverged: None,
             parameters: summary.parameters,
             multiply_adds: summary.multiply_adds,
             epochs,
             valid_split: summary.valid_split.to_string(),
-            test: None,
             routes: (!layers.is_empty()).then_some(RoutesRecord {
                 layers,
                 frozen: None,
@@ -207,14 +212,9 @@ impl Record {
                 uniform: None,
             }),
             train_seconds: summary.train_seconds,
-            machine: Machine {
-                processor: mp_train::machine::processor(),
-                device: summary.device,
-                threads: summary.threads,
-                version: summary.version,
-                libtorch: env!("LIBTORCH_VERSION").to_owned(),
-            },
+            machine: Machine { device: summary.device, threads: summary.threads, ..Machine::here() },
             images,
+            ..Self::empty(recipe, identity)?
         })
     }
 
@@ -223,14 +223,19 @@ impl Record {
     /// # Errors
     /// A recipe without a TOML form.
     pub fn of_diverged(recipe: &Recipe, identity: Identity, reason: String) -> Result<Self, Error> {
+        Ok(Record { diverged: Some(reason), ..Self::empty(recipe, identity)? })
+    }
+
+    /// Whose run it is, without what it found.
+    fn empty(recipe: &Recipe, Identity { study, entrant, seed, factor }: Identity) -> Result<Self, Error> {
         Ok(Record {
             format: FORMAT,
-            study: identity.study,
-            entrant: identity.entrant,
-            seed: identity.seed,
-            factor: identity.factor,
+            study,
+            entrant,
+            seed,
+            factor,
             recipe: recipe.to_toml()?,
-            diverged: Some(reason),
+            diverged: None,
             parameters: 0,
             multiply_adds: 0,
             epochs: Vec::new(),
@@ -238,13 +243,7 @@ impl Record {
             test: None,
             routes: None,
             train_seconds: 0.0,
-            machine: Machine {
-                processor: mp_train::machine::processor(),
-                device: String::new(),
-                threads: recipe.train.threads,
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                libtorch: env!("LIBTORCH_VERSION").to_owned(),
-            },
+            machine: Machine { threads: recipe.train.threads, ..Machine::here() },
             images: String::new(),
         })
     }

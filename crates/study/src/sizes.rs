@@ -44,7 +44,7 @@ pub fn networks(
     };
     let to_find = missing(&models);
     if !to_find.is_empty() {
-        let recipe = study.recipe_of(place, &to, study.seeds[0], 1.0)?;
+        let recipe = study.recipe_of(place, &to, study.seeds[0])?;
         let options = images(&recipe)?.identity(&recipe).options();
         let reference = cost_of(&to, &options)?;
         let spec = Spec::new(&to, recipe.model.routing.clone());
@@ -130,7 +130,7 @@ fn measured(models: &[Spec], recipe: &Recipe) -> Result<bench::Report, Error> {
 /// # Errors
 /// Those of the bench.
 pub fn times(study: &Study, networks: &[String]) -> Result<Times, Error> {
-    let recipes = (0..networks.len()).map(|at| study.recipe_of(at, &networks[at], study.seeds[0], 1.0));
+    let recipes = (0..networks.len()).map(|at| study.recipe_of(at, &networks[at], study.seeds[0]));
     let recipes = recipes.collect::<Result<Vec<Recipe>, Error>>()?;
     // The first is what the others are measured against.
     let mut order: Vec<usize> = (0..networks.len()).collect();

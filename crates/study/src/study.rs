@@ -261,7 +261,7 @@ impl Study {
                 Network::Model(name) => {
                     name.parse::<ModelName>()
                         .map_err(|error| Error::study(&self.path, format!("entrant `{}`: {error}", entrant.name)))?;
-                    let recipe = self.recipe_of(at, name, self.seeds[0], 1.0)?;
+                    let recipe = self.recipe_of(at, name, self.seeds[0])?;
                     if self.rates.is_some() && recipe.data.holdout == Holdout::default() {
                         return refuse("data.holdout is 0: the learning rates would be chosen by the test images; set it to some images of the training set".to_owned());
                     }
@@ -294,11 +294,11 @@ impl Study {
         })
     }
 
-    /// The recipe of an entrant's run, with the network's name, a seed and a factor of the learning rate.
+    /// The recipe of an entrant's run, with the network's name and a seed, at the study's learning rate.
     ///
     /// # Errors
     /// A recipe that cannot be read, keys that it does not have, values out of their range.
-    pub fn recipe_of(&self, entrant: usize, model: &str, seed: u64, factor: f64) -> Result<Recipe, Error> {
+    pub fn recipe_of(&self, entrant: usize, model: &str, seed: u64) -> Result<Recipe, Error> {
         let entrant = &self.entrants[entrant];
         let source = if embedded().iter().any(|known| known.name == self.recipe) {
             self.recipe.clone()
@@ -317,10 +317,7 @@ impl Study {
         overrides.push(Override::string("model.name", model));
         let with_seed = format!("train.seed={seed}").parse::<Override>();
         overrides.push(with_seed.map_err(|error| Error::study(&self.path, error))?);
-        let mut recipe = Recipe::resolve(Some(&source), &overrides)?;
-        recipe.optimiser.lr *= factor;
-        recipe.check()?;
-        Ok(recipe)
+        Ok(Recipe::resolve(Some(&source), &overrides)?)
     }
 
     /// The recipe of a short run that tries a factor of the learning rate.
@@ -328,7 +325,7 @@ impl Study {
     /// # Errors
     /// As [`Study::recipe_of`].
     pub fn trial_of(&self, entrant: usize, model: &str, rates: &Rates, factor: f64) -> Result<Recipe, Error> {
-        let mut recipe = self.recipe_of(entrant, model, rates.seed, factor)?;
+        let mut recipe = at_rate(&self.recipe_of(entrant, model, rates.seed)?, factor);
         if rates.epochs > 0 {
             recipe.train.epochs = rates.epochs;
         }
@@ -360,6 +357,13 @@ impl Entrant {
         }
         Ok(Entrant { name, network, set: file.set })
     }
+}
+
+/// A recipe at so many times its learning rate.
+pub(crate) fn at_rate(recipe: &Recipe, factor: f64) -> Recipe {
+    let mut recipe = recipe.clone();
+    recipe.optimiser.lr *= factor;
+    recipe
 }
 
 /// Keys and values, those in tables with the tables' names before them.
@@ -423,8 +427,8 @@ mod tests {
         ))
         .unwrap();
         assert_eq!((study.name.as_str(), study.reference), ("trial", 1));
-        let plain = study.recipe_of(0, "base_cnn", 2, 1.0).unwrap();
-        let sharp = study.recipe_of(1, "base_cnn_x2_cc", 2, 3.0).unwrap();
+        let plain = study.recipe_of(0, "base_cnn", 2).unwrap();
+        let sharp = at_rate(&study.recipe_of(1, "base_cnn_x2_cc", 2).unwrap(), 3.0);
         assert_eq!((plain.train.epochs, sharp.train.epochs, plain.train.seed), (3, 3, 2));
         assert!((sharp.optimiser.lr / plain.optimiser.lr - 3.0).abs() < 1e-12);
         let differences = plain.differences(&sharp).unwrap();

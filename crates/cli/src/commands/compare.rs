@@ -9,9 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use mp_data::Line;
-use mp_study::{
-    Execution, Findings, Network, Outcome, Part, Plan, Record, Said, Study, StudyFolder, execute, report, sizes,
-};
+use mp_study::{Execution, Findings, Network, Outcome, Part, Plan, Record, Study, StudyFolder, execute, report, sizes};
 use mp_train::atomic::{self, Existing};
 use mp_train::machine::processors;
 use mp_train::run::interrupt;
@@ -38,7 +36,7 @@ pub(crate) fn run(args: &Compare) -> anyhow::Result<ExitCode> {
         recipe.data.name.clone_from(&data);
         Ok(Corpus::open(&recipe, &cache)?)
     })?;
-    let plan = Plan::of(&study, &folder, &networks)?;
+    let mut plan = Plan::of(&study, &folder, &networks)?;
     if args.plan {
         let mut recipe = recipe;
         recipe.data.name = data;
@@ -49,13 +47,12 @@ pub(crate) fn run(args: &Compare) -> anyhow::Result<ExitCode> {
     let (mut outcome, mut was_asked) = (Outcome::Complete, false);
     if !args.report_only {
         let stop = interrupt::on_signal()?;
-        outcome = train(args, &study, &folder, &networks, data, cache, only, &stop)?;
+        (plan, outcome) = train(args, &study, &folder, plan, data, cache, only, &stop)?;
         was_asked = stop.load(Ordering::Relaxed);
     }
     if args.time || (outcome == Outcome::Complete && !args.report_only && folder.times()?.is_none()) {
         folder.keep_times(&sizes::times(&study, &networks)?)?;
     }
-    let plan = Plan::of(&study, &folder, &networks)?;
     let findings = Findings::of(&study, &folder, &networks, &plan)?;
     let command = command(args);
     let page = report::write(&findings, folder.path(), &command)?;
@@ -78,12 +75,12 @@ fn train(
     args: &Compare,
     study: &Study,
     folder: &StudyFolder,
-    networks: &[String],
+    plan: Plan,
     data: String,
     cache: PathBuf,
     only: Vec<usize>,
     stop: &AtomicBool,
-) -> anyhow::Result<Outcome> {
+) -> anyhow::Result<(Plan, Outcome)> {
     let hours = |hours: f64| Instant::now() + Duration::from_secs_f64(3600.0 * hours);
     let execution = Execution {
         binary: std::env::current_exe().context("cannot find the program itself, which each run needs")?,
@@ -95,16 +92,14 @@ fn train(
         until: args.hours.map(hours),
         only,
     };
-    let (all, there) = Plan::of(study, folder, networks)?.count();
-    let ended = Mutex::new(there);
-    let said = |said: &Said<'_>| {
-        if let Said::Ended(id, record) = said {
-            let mut ended = ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            *ended += 1;
-            let _ = writeln!(io::stderr(), "{:>4} of {all}  {id}: {}", *ended, outcome_of(record));
-        }
+    let (all, there) = plan.count();
+    let count = Mutex::new(there);
+    let ended = |id: &str, record: &Record| {
+        let mut count = count.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *count += 1;
+        let _ = writeln!(io::stderr(), "{:>4} of {all}  {id}: {}", *count, outcome_of(record));
     };
-    Ok(execute(study, folder, networks, &execution, stop, &said)?)
+    Ok(execute(study, folder, plan, &execution, stop, &ended)?)
 }
 
 fn outcome_of(record: &Record) -> String {
@@ -123,7 +118,7 @@ fn outcome_of(record: &Record) -> String {
 fn of_any_model(study: &Study) -> anyhow::Result<Recipe> {
     for (place, entrant) in study.entrants.iter().enumerate() {
         if let Network::Model(name) = &entrant.network {
-            return Ok(study.recipe_of(place, name, study.seeds[0], 1.0)?);
+            return Ok(study.recipe_of(place, name, study.seeds[0])?);
         }
     }
     bail!("{}: no entrant names a model", Line(&study.path))

@@ -1,7 +1,9 @@
 //! The report as Markdown, for the book.
 
+use mp_train::watch::report::thousands;
+
+use super::percent;
 use super::table::{HEADS, row};
-use super::{percent, thousands};
 use crate::Findings;
 
 /// The whole page.

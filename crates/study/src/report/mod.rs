@@ -53,16 +53,3 @@ pub fn inserted(findings: &Findings, page: &Path, text: &str, command: &str) -> 
 fn percent(share: f64) -> String {
     format!("{:.2}%", 100.0 * share)
 }
-
-/// A number with its thousands apart.
-fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use mp_train::watch::report::Axis;
+
 use crate::{EntrantFindings, Findings};
 
 /// A picture and the file that it is kept in.
@@ -55,7 +57,7 @@ pub(super) fn all(findings: &Findings) -> Vec<Picture> {
 
 /// A dot for each entrant, with the interval of its mean.
 fn scatter(findings: &Findings, unit: &str, cost: &dyn Fn(&EntrantFindings) -> Option<f64>) -> Option<String> {
-    let dots: Vec<(usize, &EntrantFindings, f64, f64, f64)> = findings
+    let mut dots: Vec<(usize, &EntrantFindings, f64, f64, f64)> = findings
         .entrants
         .iter()
         .enumerate()
@@ -64,19 +66,20 @@ fn scatter(findings: &Findings, unit: &str, cost: &dyn Fn(&EntrantFindings) -> O
             Some((at, entrant, cost(entrant)?, test.mean, test.half_width.unwrap_or(0.0)))
         })
         .collect();
-    let xs = Axis::new(dots.iter().map(|dot| dot.2), true)?;
+    // From the top down, so that labels that make way stay near their dots.
+    dots.sort_by(|a, b| b.3.total_cmp(&a.3));
+    let xs = axis(dots.iter().map(|dot| dot.2))?;
     // Very wide intervals of two or three runs are cut off, so that they do not press the means together.
     let spread = dots.iter().map(|dot| dot.3).fold(f64::NEG_INFINITY, f64::max)
         - dots.iter().map(|dot| dot.3).fold(f64::INFINITY, f64::min);
     let shown = |half: f64| half.min(spread.max(0.005));
-    let ys = Axis::new(dots.iter().flat_map(|dot| [dot.3 - shown(dot.4), dot.3 + shown(dot.4)]), false)?;
+    let ys = axis(dots.iter().flat_map(|dot| [dot.3 - shown(dot.4), dot.3 + shown(dot.4)]))?;
     let mut svg = frame(&xs, &ys, unit, "accuracy of the test images");
     let mut labels: Vec<(f64, f64)> = Vec::new();
     for (at, entrant, x, mean, half) in dots {
         let colour = COLOURS[at % COLOURS.len()];
-        let (x, y) = (xs.at(x, LEFT, WIDTH - RIGHT), ys.at(mean, HEIGHT - BOTTOM, TOP));
-        let (low, high) =
-            (ys.at(mean - shown(half), HEIGHT - BOTTOM, TOP), ys.at(mean + shown(half), HEIGHT - BOTTOM, TOP));
+        let (x, y) = (x_at(&xs, x), y_at(&ys, mean));
+        let (low, high) = (y_at(&ys, mean - shown(half)), y_at(&ys, mean + shown(half)));
         let _ = write!(
             svg,
             "<line x1=\"{x:.1}\" y1=\"{low:.1}\" x2=\"{x:.1}\" y2=\"{high:.1}\" stroke=\"{colour}\" stroke-width=\"1.5\"/>\
@@ -105,19 +108,19 @@ fn curves(findings: &Findings) -> Option<String> {
     let drawn: Vec<(usize, &EntrantFindings)> =
         findings.entrants.iter().enumerate().filter(|(_, entrant)| entrant.curve.len() > 1).collect();
     let longest = drawn.iter().map(|(_, entrant)| entrant.curve.len()).max()?;
-    let xs = Axis::new([1.0, longest as f64].into_iter(), false)?;
+    let xs = axis([1.0, longest as f64].into_iter())?;
     // The first epochs would take most of the height.
     let late =
         |entrant: &EntrantFindings| entrant.curve.iter().skip(entrant.curve.len() / 4).copied().collect::<Vec<_>>();
-    let ys = Axis::new(drawn.iter().flat_map(|(_, entrant)| late(entrant)), false)?;
+    let ys = axis(drawn.iter().flat_map(|(_, entrant)| late(entrant)))?;
     let mut svg = frame(&xs, &ys, "epoch", "accuracy of the validation images");
     for (order, (at, entrant)) in drawn.iter().enumerate() {
         let colour = COLOURS[at % COLOURS.len()];
         let inside = entrant.curve.iter().enumerate().filter(|(_, accuracy)| **accuracy >= ys.low);
         let points: Vec<String> = inside
             .map(|(epoch, accuracy)| {
-                let x = xs.at(epoch as f64 + 1.0, LEFT, WIDTH - RIGHT);
-                format!("{x:.1},{:.1}", ys.at(*accuracy, HEIGHT - BOTTOM, TOP))
+                let x = x_at(&xs, epoch as f64 + 1.0);
+                format!("{x:.1},{:.1}", y_at(&ys, *accuracy))
             })
             .collect();
         let y = HEIGHT - BOTTOM - 14.0 * (drawn.len() - order) as f64;
@@ -139,8 +142,9 @@ fn frame(xs: &Axis, ys: &Axis, x_unit: &str, y_unit: &str) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" width=\"{WIDTH}\" height=\"{HEIGHT}\" \
          font-family=\"sans-serif\" font-size=\"11\"><rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"#ffffff\"/>"
     );
-    for (value, label) in ys.ticks(|value| format!("{:.*}%", ys.digits().saturating_sub(2), 100.0 * value)) {
-        let y = ys.at(value, HEIGHT - BOTTOM, TOP);
+    for value in ys.ticks() {
+        let label = format!("{:.*}%", ys.digits().saturating_sub(2), 100.0 * value);
+        let y = y_at(ys, value);
         let _ = write!(
             svg,
             "<line x1=\"{LEFT}\" y1=\"{y:.1}\" x2=\"{:.1}\" y2=\"{y:.1}\" stroke=\"#e0e0e0\"/>\
@@ -150,8 +154,9 @@ fn frame(xs: &Axis, ys: &Axis, x_unit: &str, y_unit: &str) -> String {
             y + 4.0
         );
     }
-    for (value, label) in xs.ticks(|value| format!("{value:.*}", xs.digits())) {
-        let x = xs.at(value, LEFT, WIDTH - RIGHT);
+    for value in xs.ticks() {
+        let label = xs.label(value, 0);
+        let x = x_at(xs, value);
         let _ = write!(
             svg,
             "<line x1=\"{x:.1}\" y1=\"{:.1}\" x2=\"{x:.1}\" y2=\"{:.1}\" stroke=\"#999999\"/>\
@@ -173,64 +178,21 @@ fn frame(xs: &Axis, ys: &Axis, x_unit: &str, y_unit: &str) -> String {
     svg
 }
 
-/// From the lowest to the highest round number around the figures.
-struct Axis {
-    low: f64,
-    high: f64,
-    step: f64,
+/// The axis around figures; none where there is none.
+fn axis(figures: impl Iterator<Item = f64>) -> Option<Axis> {
+    let figures: Vec<f64> = figures.filter(|figure| figure.is_finite()).collect();
+    let (low, high) = (figures.iter().copied().reduce(f64::min)?, figures.iter().copied().reduce(f64::max)?);
+    Some(Axis::new(low, high))
 }
 
-impl Axis {
-    fn new(figures: impl Iterator<Item = f64>, from_zero: bool) -> Option<Self> {
-        let figures: Vec<f64> = figures.filter(|figure| figure.is_finite()).collect();
-        let low = figures.iter().copied().reduce(f64::min)?;
-        let high = figures.iter().copied().reduce(f64::max)?;
-        let low = if from_zero { low.min(0.0) } else { low };
-        let width = if high > low { high - low } else { low.abs().max(1.0) / 10.0 };
-        let size = 10_f64.powf((width / 6.0).log10().floor());
-        let step = [1.0, 2.0, 5.0, 10.0]
-            .map(|factor| factor * size)
-            .into_iter()
-            .find(|step| width / step <= 7.0)
-            .unwrap_or(width);
-        let (first, last) = ((low / step + 1e-9).floor() * step, (high / step - 1e-9).ceil() * step);
-        Some(Axis { low: first, high: if last > first { last } else { first + step }, step })
-    }
+fn x_at(axis: &Axis, value: f64) -> f64 {
+    LEFT + axis.share(value) * (WIDTH - RIGHT - LEFT)
+}
 
-    fn at(&self, value: f64, from: f64, to: f64) -> f64 {
-        from + (value - self.low) / (self.high - self.low) * (to - from)
-    }
-
-    fn digits(&self) -> usize {
-        (-(self.step * 1.000_001).log10().floor()).max(0.0) as usize
-    }
-
-    fn ticks(&self, label: impl Fn(f64) -> String) -> Vec<(f64, String)> {
-        let count = ((self.high - self.low) / self.step).round() as usize;
-        (0..=count).map(|at| self.low + at as f64 * self.step).map(|value| (value, label(value))).collect()
-    }
+fn y_at(axis: &Axis, value: f64) -> f64 {
+    HEIGHT - BOTTOM - axis.share(value) * (HEIGHT - BOTTOM - TOP)
 }
 
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn axes_end_at_round_numbers() {
-        let axis = Axis::new([0.861, 0.894].into_iter(), false).unwrap();
-        assert_eq!((axis.low * 1000.0).round(), 860.0);
-        assert_eq!((axis.high * 1000.0).round(), 895.0);
-        assert_eq!(axis.at(axis.low, 10.0, 20.0), 10.0);
-        let ticks = Axis::new([0.0, 830.0].into_iter(), true).unwrap().ticks(|value| format!("{value:.0}"));
-        assert_eq!(
-            ticks.iter().map(|(_, label)| label.as_str()).collect::<Vec<_>>(),
-            ["0", "200", "400", "600", "800", "1000"]
-        );
-        assert!(Axis::new([3.0].into_iter(), false).is_some_and(|axis| axis.high > axis.low));
-        assert!(Axis::new([f64::NAN].into_iter(), false).is_none());
-    }
 }

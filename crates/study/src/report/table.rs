@@ -1,6 +1,8 @@
 //! The table that all forms of the report share, and its form as CSV.
 
-use crate::report::{percent, thousands};
+use mp_train::watch::report::{short, thousands};
+
+use crate::report::percent;
 use crate::statistics::{Difference, Estimate};
 use crate::{EntrantFindings, Error, Findings};
 
@@ -58,12 +60,6 @@ pub(super) fn difference_text(found: &Difference) -> String {
 
 fn p_value(p: f64) -> String {
     if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") }
-}
-
-/// A count in thousands or millions.
-fn short(count: u64) -> String {
-    let count = count as f64;
-    if count < 1e6 { format!("{:.1} k", count / 1e3) } else { format!("{:.1} M", count / 1e6) }
 }
 
 /// A learning rate with three digits.

@@ -36,6 +36,12 @@ const RULES: &[(&str, Rule)] = &[
     ("train.checkpoint_every", Rule::Free),
 ];
 
+/// Whether another value of a recipe's key gives another run: false for the place of the data, and for how the work is done and
+/// reported.
+pub fn changes_numbers(key: &str) -> bool {
+    !RULES.iter().any(|(known, rule)| *known == key && matches!(rule, Rule::Free))
+}
+
 /// What has changed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Changes {

@@ -26,6 +26,7 @@ use crate::watch::{Event, Observer, Recorder, Row};
 use differences::Changes;
 use prior::Prior;
 
+pub use differences::changes_numbers;
 pub use trainer::{Ended, Surroundings, Trainer};
 
 /// Whether a run begins or goes on.

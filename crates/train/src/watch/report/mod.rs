@@ -1,8 +1,10 @@
 //! `report.html`: a run as one page that needs no network.
 
+mod axis;
 mod cells;
 mod chart;
 mod classes;
+mod counts;
 mod routing;
 
 use std::path::PathBuf;
@@ -18,6 +20,9 @@ use crate::atomic::{self, Existing};
 use crate::folder::{RunFolder, Summary};
 
 use chart::{Chart, Series};
+
+pub use axis::Axis;
+pub use counts::{short, thousands};
 
 const TEMPLATE: &str = include_str!("template.html");
 
@@ -77,14 +82,14 @@ fn tiles(summary: &Summary) -> Vec<Tile> {
         skipped => format!(
             "after epoch {}, of {} images; {} skipped as damaged",
             summary.epochs_done,
-            grouped(summary.valid_images as u64),
-            grouped(skipped)
+            thousands(summary.valid_images as u64),
+            thousands(skipped)
         ),
     };
     let mut tiles = vec![
         tile("accuracy", percent(summary.valid_accuracy_last), judged),
         tile("best accuracy", percent(summary.valid_accuracy_best), format!("after epoch {}", summary.best_epoch)),
-        tile("parameters", shorten(summary.parameters), grouped(summary.parameters)),
+        tile("parameters", shorten(summary.parameters), thousands(summary.parameters)),
         tile("multiply-adds", shorten(summary.multiply_adds), "of one image".to_owned()),
         tile(
             "training",
@@ -104,7 +109,7 @@ fn tiles(summary: &Summary) -> Vec<Tile> {
     if summary.skipped.images > 0 {
         tiles.push(tile(
             "skipped",
-            grouped(summary.skipped.images),
+            thousands(summary.skipped.images),
             "damaged training images, over all epochs".to_owned(),
         ));
     }
@@ -149,12 +154,6 @@ fn shorten(number: u64) -> String {
     }
 }
 
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|group| str::from_utf8(group).ok()).collect();
-    groups.join(",")
-}
-
 fn duration(seconds: f64) -> String {
     let whole = seconds.round() as u64;
     match (whole / 3600, whole / 60 % 60, whole % 60) {
@@ -175,7 +174,7 @@ mod tests {
 
     #[test]
     fn numbers_read_as_people_write_them() {
-        assert_eq!([7, 1234, 1_234_567].map(grouped), ["7", "1,234", "1,234,567"]);
+        assert_eq!([7, 1234, 1_234_567].map(thousands), ["7", "1,234", "1,234,567"]);
         assert_eq!([999, 27_400, 2_436_346].map(shorten), ["999", "27.4 k", "2.44 M"]);
         assert_eq!([9.26, 75.0, 3_725.0].map(duration), ["9.3 s", "1 min 15 s", "1 h 2 min"]);
     }
