@@ -12,7 +12,7 @@ use mp_train::Spec;
 use mp_train::apply::Names;
 use mp_train::bench::Pass;
 use mp_train::checkpoint::Which;
-use mp_train::recipe::{Override, Precision};
+use mp_train::recipe::{DeviceChoice, Override, Precision};
 
 use crate::commands::Command;
 
@@ -35,6 +35,14 @@ not allow it; 128 + N training was stopped by signal N and can be resumed (130 a
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// Where networks run.
+#[derive(Clone, Copy, ClapArgs)]
+pub(crate) struct OnDevice {
+    /// Where the network runs: auto (a GPU where there is one), cpu, cuda, or a number such as cuda:1
+    #[arg(long, value_name = "DEVICE", default_value_t)]
+    pub(crate) device: DeviceChoice,
 }
 
 /// Where downloaded data sets are.
@@ -95,6 +103,9 @@ pub(crate) struct Train {
     /// Continue from this checkpoint, and drop what the run has reported since
     #[arg(long, value_enum, value_name = "STATE", requires = "resume")]
     pub(crate) from: Option<State>,
+    /// Where the network runs, in place of the recipe's train.device: auto, cpu, cuda, or a number such as cuda:1
+    #[arg(long, value_name = "DEVICE")]
+    pub(crate) device: Option<DeviceChoice>,
     /// Save and end when standard input ends, for programs that start runs and may be killed themselves
     #[arg(long)]
     pub(crate) stop_with_input: bool,
@@ -179,6 +190,8 @@ pub(crate) struct Predict {
     /// Let images skip as much as `eval --budget` found for this share of the multiply-adds
     #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with = "weights")]
     pub(crate) budget: Option<f64>,
+    #[command(flatten)]
+    pub(crate) on: OnDevice,
     /// How many classes to show of each image
     #[arg(long, default_value_t = 5, value_name = "K", value_parser = count(1, 1_000_000))]
     pub(crate) top: usize,
@@ -219,6 +232,8 @@ pub(crate) struct Routes {
     /// The data set's name or path for --worth, in place of the run's
     #[arg(long, requires = "worth")]
     pub(crate) data: Option<String>,
+    #[command(flatten)]
+    pub(crate) on: OnDevice,
     #[command(flatten)]
     pub(crate) data_dir: DataDir,
     /// Print JSON
@@ -284,7 +299,7 @@ pub(crate) struct Bench {
     /// Time forward passes in evaluation
     #[arg(long)]
     pub(crate) forward: bool,
-    /// Number format of the forward pass: fp32 or bf16
+    /// Number format of the forward pass: fp32 or bf16; on a GPU tf32 or fp16 too
     #[arg(long, default_value = "fp32", value_parser = precision)]
     pub(crate) precision: Precision,
     /// Images of one pass
@@ -293,6 +308,14 @@ pub(crate) struct Bench {
     /// Rounds that are counted
     #[arg(long, default_value_t = 10, value_name = "N", value_parser = count(1, 1_000_000))]
     pub(crate) rounds: usize,
+    /// Passes of a model in a round between two waits for the device; the time of a round is their mean
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = count(1, 10_000), conflicts_with = "profile")]
+    pub(crate) passes: usize,
+    #[command(flatten)]
+    pub(crate) on: OnDevice,
+    /// On a GPU, start a training step op by op, not as a whole
+    #[arg(long, conflicts_with = "forward")]
+    pub(crate) no_graphs: bool,
     /// Threads of libtorch; 0: as many as the process may use
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = count(0, 256))]
     pub(crate) threads: usize,
@@ -414,8 +437,8 @@ fn spec(text: &str) -> Result<Spec, String> {
 }
 
 fn precision(text: &str) -> Result<Precision, String> {
-    [Precision::Fp32, Precision::Bf16]
+    Precision::ALL
         .into_iter()
         .find(|precision| precision.name() == text)
-        .ok_or_else(|| "expected fp32 or bf16".to_owned())
+        .ok_or_else(|| "expected fp32, tf32, bf16 or fp16".to_owned())
 }

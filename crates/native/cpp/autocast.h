@@ -7,9 +7,10 @@
 
 namespace mp {
 
-// The format that a convolution or a matrix product of `x` on the CPU runs in.
+// The format that a convolution or a matrix product of `x` runs in.
 inline at::ScalarType kind_of(const at::Tensor& x) {
-  return at::autocast::is_autocast_enabled(at::kCPU) ? at::autocast::get_autocast_dtype(at::kCPU) : x.scalar_type();
+  const auto device = x.device().type();
+  return at::autocast::is_autocast_enabled(device) ? at::autocast::get_autocast_dtype(device) : x.scalar_type();
 }
 
 }  // namespace mp

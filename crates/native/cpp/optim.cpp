@@ -5,13 +5,14 @@
 // read and written once. Which tile a number lies in does not depend on the threads, and neither does any sum.
 
 #include "boundary.h"
+#include "fused_steps.h"
 #include "parallel.h"
+#include "parameters.h"
 #include "step_kernels.h"
 
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <utility>
 #include <vector>
@@ -22,37 +23,9 @@ namespace {
 constexpr int64_t kTile = 2048;
 // Tiles that go to a thread together.
 constexpr int64_t kGroup = 16;
-constexpr size_t kMaxMemory = 2;
 
-struct Parameter {
-  at::Tensor tensor;
-  std::array<at::Tensor, kMaxMemory> memory;
-  size_t memories;
-  bool decays;
-};
-
-// A parameter that takes part in this pass: where its numbers are.
-struct Job {
-  at::ScalarType kind;
-  void* numbers;
-  void* gradient;
-  std::array<void*, kMaxMemory> memory;
-  bool decays;
-  int64_t count;
-  int64_t first_tile;
-};
-
-}  // namespace
-
-// The parameters, with room for the jobs of a pass that is kept from one pass to the next.
-struct mp_parameters {
-  std::vector<Parameter> parameters;
-  std::vector<Job> jobs;
-  std::vector<double> sums;
-  int64_t tiles = 0;
-};
-
-namespace {
+using mp::Job;
+using mp::Parameter;
 
 bool same_layout(const at::Tensor& a, const at::Tensor& b) {
   return a.layout() == at::kStrided && a.is_cpu() && a.scalar_type() == b.scalar_type() && a.sizes() == b.sizes() &&
@@ -80,7 +53,7 @@ bool gather(mp_parameters& list, size_t memories, bool* left) {
   for (size_t index = 0; index < list.parameters.size(); ++index) {
     const auto& parameter = list.parameters[index];
     const auto& gradient = parameter.tensor.grad();
-    const bool is_job = gradient.defined() && parameter.memories >= memories && is_row(parameter, gradient);
+    const bool is_job = !list.leave_all && gradient.defined() && parameter.memories >= memories && is_row(parameter, gradient);
     left[index] = gradient.defined() && !is_job;
     all = all && !left[index];
     if (is_job) {
@@ -151,6 +124,7 @@ void sgd(mp_parameters& list, double rate, double momentum, double decay, bool n
     });
   });
   bump_versions(list, left);
+  mp::fused_sgd(list, rate, momentum, decay, nesterov, left);
 }
 
 void adamw(mp_parameters& list, double rate, double beta1, double beta2, double eps, double decay, int64_t step,
@@ -170,6 +144,7 @@ void adamw(mp_parameters& list, double rate, double beta1, double beta2, double 
     });
   });
   bump_versions(list, left);
+  mp::fused_adamw(list, {rate, beta1, beta2, eps, decay, step}, left);
 }
 
 double squared_norm(mp_parameters& list) {
@@ -197,7 +172,7 @@ void scale(const mp_parameters& list, double factor) {
 
 }  // namespace
 
-// Every function but the first two returns null, or what went wrong, valid until the next call on this thread. `left` has
+// Every function returns null, where it returns a text, or what went wrong, valid until the next call on this thread. `left` has
 // room for a flag for each parameter.
 extern "C" {
 
@@ -209,7 +184,7 @@ void mp_parameters_free(mp_parameters* list) { delete list; }
 const char* mp_parameters_push(mp_parameters* list, const at::Tensor* tensor, bool decays,
                                const at::Tensor* const* memory, size_t memories) {
   return mp::guarded("mp::parameters", [&] {
-    TORCH_CHECK(memories <= kMaxMemory, "at most ", kMaxMemory, " tensors of memory expected, not ", memories);
+    TORCH_CHECK(memories <= mp::kMaxMemory, "at most ", mp::kMaxMemory, " tensors of memory expected, not ", memories);
     Parameter parameter = {*tensor, {}, memories, decays};
     for (size_t index = 0; index < memories; ++index) {
       parameter.memory[index] = *memory[index];
@@ -245,6 +220,41 @@ const char* mp_clip(mp_parameters* list, double max_norm, double* norm, bool* le
     }
   });
 }
+
+// The same for gradients that are left, by operations of libtorch over all of them: `norm` is a scalar where they are, owned by
+// the caller, and nothing waits for it. Null where there is no gradient.
+const char* mp_clip_left(mp_parameters* list, double max_norm, at::Tensor** norm) {
+  return mp::guarded("mp::clip_gradients", [&] {
+    const auto found = mp::clip(*list, max_norm);
+    *norm = found.defined() ? new at::Tensor(found) : nullptr;
+  });
+}
+
+// Multiplies the gradients by `factor`, a scalar where they are, and says whether a number of theirs was not finite; waits for it.
+const char* mp_unscale(mp_parameters* list, const at::Tensor* factor, bool* finite) {
+  return mp::guarded("mp::unscale_gradients", [&] { *finite = mp::unscale(*list, *factor); });
+}
+
+// Holds on to the gradients that are there, so that `mp_restore_gradients` can give them back after they were dropped.
+const char* mp_keep_gradients(mp_parameters* list) {
+  return mp::guarded("mp::keep_gradients", [&] {
+    list->kept.clear();
+    for (const auto& parameter : list->parameters) {
+      list->kept.push_back(parameter.tensor.grad());
+    }
+  });
+}
+
+const char* mp_restore_gradients(mp_parameters* list) {
+  return mp::guarded("mp::restore_gradients", [&] {
+    for (size_t index = 0; index < list->kept.size(); ++index) {
+      list->parameters[index].tensor.mutable_grad() = list->kept[index];
+    }
+  });
+}
+
+// Lets libtorch's own operations make every step, also of parameters that lie on the CPU, so that a test sees them there.
+void mp_parameters_leave_all(mp_parameters* list) { list->leave_all = true; }
 
 // Drops the gradients: the next backward pass hands its own over, where it would add them to zeros.
 const char* mp_drop_gradients(mp_parameters* list) {

@@ -11,6 +11,11 @@ pub struct TorchError {
 }
 
 impl TorchError {
+    /// What it said, on one line.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
     /// `action` is a verb with its object: `mix the paths`.
     pub(crate) fn new(action: &'static str, reason: impl Into<String>) -> Self {
         TorchError { action, reason: reason.into() }

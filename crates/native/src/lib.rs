@@ -12,6 +12,7 @@ mod autocast;
 mod boundary;
 mod conv;
 mod conv_norm;
+pub mod cuda;
 mod gate_inputs;
 mod memory;
 mod mix;

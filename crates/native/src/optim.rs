@@ -40,6 +40,11 @@ unsafe extern "C" {
         left: *mut bool,
     ) -> *const c_char;
     fn mp_clip(list: *mut c_void, max_norm: f64, norm: *mut f64, left: *mut bool) -> *const c_char;
+    fn mp_clip_left(list: *mut c_void, max_norm: f64, norm: *mut *mut C_tensor) -> *const c_char;
+    fn mp_unscale(list: *mut c_void, factor: *const C_tensor, finite: *mut bool) -> *const c_char;
+    fn mp_keep_gradients(list: *mut c_void) -> *const c_char;
+    fn mp_restore_gradients(list: *mut c_void) -> *const c_char;
+    fn mp_parameters_leave_all(list: *mut c_void);
     fn mp_drop_gradients(list: *mut c_void) -> *const c_char;
 }
 
@@ -76,7 +81,8 @@ pub struct AdamWRule {
 /// Parameters that are moved together, each with what its optimiser remembers about it.
 ///
 /// A pass takes the parameters that are float32 or float64 on the CPU, without gaps in memory, if their gradient and memory
-/// have the same layout; one without a gradient is skipped. All others are reported to the caller, who moves them by other means.
+/// have the same layout; one without a gradient is skipped. What lies on a GPU is moved by libtorch's operations over lists of
+/// tensors. All others are reported to the caller, who moves them by other means.
 ///
 /// A pass allocates nothing that grows with the parameters, from the second one on. Every operation rounds as IEEE 754 says, without fused multiply-adds, and sums
 /// are taken in one order: the bits are the same on every CPU and for any number of threads.
@@ -145,6 +151,49 @@ impl ParameterList {
         }
         // A norm that is no number is not negative.
         (norm.is_nan() || norm >= 0.0).then_some(norm)
+    }
+
+    /// The same for gradients of which some would be left; the norm is a scalar where they are, for which nothing waits.
+    ///
+    /// # Panics
+    /// On gradients that lie on several devices.
+    pub fn clip_left(&mut self, max_norm: f64) -> Option<Tensor> {
+        let mut norm = std::ptr::null_mut();
+        // SAFETY: as above; `norm` is written before the call returns.
+        unsafe { expect("clip the gradients", mp_clip_left(self.list.as_ptr(), max_norm, &raw mut norm)) };
+        // SAFETY: a tensor that the call made, and that nobody else owns.
+        (!norm.is_null()).then(|| unsafe { Tensor::from_ptr(norm) })
+    }
+
+    /// Multiplies all gradients by `factor`, a float32 scalar where they are, and says whether every one of their numbers was
+    /// finite: waits for the device.
+    ///
+    /// # Panics
+    /// On gradients that lie on several devices.
+    pub fn unscale(&mut self, factor: &Tensor) -> bool {
+        let mut finite = false;
+        // SAFETY: as above; `finite` is written before the call returns.
+        unsafe { expect("unscale the gradients", mp_unscale(self.list.as_ptr(), factor.as_ptr(), &mut finite)) };
+        finite
+    }
+
+    /// Holds on to the gradients that are there, for [`ParameterList::restore_gradients`].
+    pub fn keep_gradients(&mut self) {
+        // SAFETY: the list is alive.
+        unsafe { expect("keep the gradients", mp_keep_gradients(self.list.as_ptr())) };
+    }
+
+    /// Gives every parameter the gradient that was kept last, in the same memory, also after it was dropped.
+    pub fn restore_gradients(&mut self) {
+        // SAFETY: the list is alive.
+        unsafe { expect("restore the gradients", mp_restore_gradients(self.list.as_ptr())) };
+    }
+
+    /// Lets libtorch's own operations make every step, as they do on a GPU: so that they can be tested without one.
+    #[doc(hidden)]
+    pub fn leave_all(&mut self) {
+        // SAFETY: the list is alive.
+        unsafe { mp_parameters_leave_all(self.list.as_ptr()) };
     }
 
     /// Drops the gradients of all parameters, on whatever device: they are undefined until the next backward pass, which then

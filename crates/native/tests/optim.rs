@@ -229,3 +229,116 @@ fn autograd_sees_that_a_parameter_moved() {
     let message = saved.f_backward().unwrap_err().to_string();
     assert!(message.contains("modified by an inplace operation"), "{message}");
 }
+
+/// The list, moved by the operations that move it on a GPU.
+fn left_list_of(network: &[Parameter]) -> ParameterList {
+    let mut list = list_of(network);
+    list.leave_all();
+    list
+}
+
+#[test]
+fn operations_over_lists_take_the_same_step_of_sgd() {
+    for (kind, tolerance) in [(Kind::Float, 1e-6), (Kind::Double, 1e-14)] {
+        let (found, mut expected) = (network(kind), network(kind));
+        assert_eq!(left_list_of(&found).sgd(&SGD), [false; 6]);
+        for (index, parameter) in expected.iter_mut().enumerate() {
+            sgd_composed(parameter, if index % 2 == 0 { SGD.decay } else { 0.0 });
+        }
+        assert_close(&found, &expected, tolerance);
+    }
+}
+
+#[test]
+fn operations_over_lists_take_the_same_step_of_adamw() {
+    for (kind, tolerance) in [(Kind::Float, 1e-5), (Kind::Double, 1e-6)] {
+        let (found, mut expected) = (network(kind), network(kind));
+        assert_eq!(left_list_of(&found).adamw(&ADAMW), [false; 6]);
+        for (index, parameter) in expected.iter_mut().enumerate() {
+            adamw_composed(parameter, if index % 2 == 0 { ADAMW.decay } else { 0.0 });
+        }
+        assert_close(&found, &expected, tolerance);
+    }
+}
+
+#[test]
+fn operations_over_lists_do_without_memory_where_there_is_no_momentum() {
+    // As above: p = 4 - 0.1 · (2 + 0.5 · 4) = 3.6.
+    let p = Tensor::from_slice(&[4.0]).set_requires_grad(true);
+    (&p * 2.0).sum(Kind::Double).backward();
+    let mut list = ParameterList::new();
+    list.leave_all();
+    list.push(&p, true, &[]);
+    assert_eq!(list.sgd(&SgdRule { decay: 0.5, ..SGD }), [false]);
+    assert!((p.double_value(&[0]) - 3.6).abs() < 1e-15);
+    assert_eq!(list.adamw(&ADAMW), [true]);
+}
+
+#[test]
+fn operations_over_lists_take_a_gradient_of_another_layout() {
+    // A weight in rows whose gradient comes channels-last.
+    let gradient = pattern(&[2, 3, 4, 4], Kind::Double, 0.5);
+    let turned = gradient.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
+    let step = |gradient: &Tensor, leave: bool| {
+        let p = pattern(&[2, 3, 4, 4], Kind::Double, 0.1).set_requires_grad(true);
+        let velocity = p.detach().zeros_like();
+        (&p * gradient).sum(Kind::Double).backward();
+        let mut list = ParameterList::new();
+        if leave {
+            list.leave_all();
+        }
+        list.push(&p, true, &[&velocity]);
+        assert_eq!(list.sgd(&SGD), [false]);
+        p.detach()
+    };
+    assert!(step(&turned, true).allclose(&step(&gradient, false), 1e-12, 1e-12, false));
+}
+
+#[test]
+fn clipping_by_operations_over_lists_scales_the_joint_norm() {
+    let a = Tensor::from_slice(&[1.0, 1.0]).set_requires_grad(true);
+    let b = Tensor::from_slice(&[1.0]).set_requires_grad(true);
+    ((&a * Tensor::from_slice(&[3.0, 4.0])).sum(Kind::Double) + (&b * 12.0).sum(Kind::Double)).backward();
+    let mut list = ParameterList::new();
+    list.leave_all();
+    list.push(&a, false, &[]);
+    list.push(&b, false, &[]);
+    assert_eq!(list.clip(6.5), None, "it is left");
+    assert_eq!(list.clip_left(20.0).unwrap().double_value(&[]), 13.0);
+    assert_eq!(Vec::<f64>::try_from(a.grad()).unwrap(), [3.0, 4.0]);
+    assert_eq!(list.clip_left(6.5).unwrap().double_value(&[]), 13.0);
+    let norm = (a.grad().square().sum(Kind::Double) + b.grad().square().sum(Kind::Double)).sqrt().double_value(&[]);
+    assert!((norm - 6.5).abs() < 1e-6);
+    list.drop_gradients();
+    assert!(list.clip_left(1.0).is_none(), "there is nothing to clip");
+}
+
+#[test]
+fn kept_gradients_come_back_in_their_own_memory() {
+    let p = Tensor::from_slice(&[1.0]).set_requires_grad(true);
+    let unreached = Tensor::from_slice(&[1.0]).set_requires_grad(true);
+    let mut list = ParameterList::new();
+    list.push(&p, false, &[]);
+    list.push(&unreached, false, &[]);
+    (&p * 3.0).sum(Kind::Double).backward();
+    let memory = p.grad().data_ptr();
+    list.keep_gradients();
+    list.drop_gradients();
+    assert!(!p.grad().defined());
+    list.restore_gradients();
+    assert_eq!((p.grad().double_value(&[0]), p.grad().data_ptr()), (3.0, memory));
+    assert!(!unreached.grad().defined());
+}
+
+#[test]
+fn unscaling_divides_and_tells_what_is_not_finite() {
+    let factor = Tensor::from(0.5_f32);
+    for (gradient, finite) in [(8.0, true), (f64::INFINITY, false), (f64::NAN, false)] {
+        let p = Tensor::from_slice(&[1.0_f32]).set_requires_grad(true);
+        (&p * gradient).sum(Kind::Float).backward();
+        let mut list = ParameterList::new();
+        list.push(&p, false, &[]);
+        assert_eq!(list.unscale(&factor), finite);
+        assert!(!finite || p.grad().double_value(&[0]) == 4.0);
+    }
+}

@@ -183,12 +183,13 @@ impl Params {
         self.insert(name, self.create(name, shape, &init)?, Role::Buffer)
     }
 
-    /// A new counter: one 64-bit integer that is saved but not trained.
+    /// A new counter: one 64-bit integer that is saved but not trained. It lies on the CPU, wherever the rest does: on a GPU,
+    /// counting takes as long as computing.
     ///
     /// # Errors
     /// A name that is taken or malformed.
     pub fn counter(&self, name: &str) -> Result<Tensor, Error> {
-        self.insert(name, Tensor::zeros([0_i64; 0], (Kind::Int64, self.device())), Role::Buffer)
+        self.insert(name, Tensor::zeros([0_i64; 0], (Kind::Int64, Device::Cpu)), Role::Buffer)
     }
 
     /// Where the parameters are.

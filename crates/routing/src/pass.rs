@@ -1,5 +1,6 @@
 //! What goes through a network beside its tensors.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 
 use mp_nn::{Mode, Tensor};
@@ -34,14 +35,14 @@ pub struct Pass {
     pub sampled: bool,
     /// The probability above which evaluation runs a layer that may be skipped.
     pub threshold: f64,
-    /// How far training is, from 0 to 1: what is annealed depends on it.
-    pub progress: f64,
     /// What is computed of what was chosen.
     pub back_end: BackEnd,
     /// What was decided so far.
     pub trace: Trace,
     /// The features that were asked for, in the order in which they came.
     pub taps: Vec<(String, Tensor)>,
+    progress: f64,
+    follows_progress: Cell<bool>,
     wanted: Vec<String>,
     forced: Option<VecDeque<TracedLayer>>,
     misfit: Option<String>,
@@ -57,14 +58,33 @@ impl Pass {
             mode,
             sampled: false,
             threshold: Pass::EVEN,
-            progress: 1.0,
             back_end: BackEnd::default(),
             trace: Trace::new(),
             taps: Vec::new(),
+            progress: 1.0,
+            follows_progress: Cell::new(false),
             wanted: Vec::new(),
             forced: None,
             misfit: None,
         }
+    }
+
+    /// The same pass when the share `progress` of training is over, from 0 to 1.
+    #[must_use]
+    pub fn at_progress(mut self, progress: f64) -> Self {
+        self.progress = progress;
+        self
+    }
+
+    /// How far training is, from 0 to 1; 1 where nothing else was said. What is annealed asks for it.
+    pub fn progress(&self) -> f64 {
+        self.follows_progress.set(true);
+        self.progress
+    }
+
+    /// Whether anything of the network asked how far training is.
+    pub fn follows_progress(&self) -> bool {
+        self.follows_progress.get()
     }
 
     /// A pass in training.

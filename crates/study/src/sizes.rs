@@ -119,6 +119,7 @@ fn measured(models: &[Spec], recipe: &Recipe) -> Result<bench::Report, Error> {
         batch: recipe.train.batch_size,
         precision: recipe.train.precision,
         rounds: ROUNDS,
+        device: recipe.train.device,
         ..Benchmark::default()
     };
     Ok(bench::run(&benchmark, &mut |_| {})?)

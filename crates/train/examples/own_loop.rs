@@ -6,9 +6,8 @@ use std::sync::atomic::AtomicBool;
 
 use mp_train::evaluate::evaluate;
 use mp_train::images::to_device;
-use mp_train::recipe::Override;
+use mp_train::recipe::{DeviceChoice, Override};
 use mp_train::{Corpus, Learner, Recipe, machine};
-use tch::Device;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let changes = ["model.name=base_cnn_w8_x2_cc", "train.epochs=4"];
@@ -20,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let corpus = Corpus::open(&recipe, Path::new(""))?;
     let (train, valid) = (corpus.train_loader(&recipe)?, corpus.valid_loader(&recipe)?);
     let network = corpus.identity(&recipe);
-    let device = Device::cuda_if_available();
+    let device = DeviceChoice::Auto.device()?;
     let mut learner = Learner::new(&network.model, &network.options(), &recipe, device)?;
     let schedule = recipe.rates(recipe.train.steps(train.batches_per_epoch()));
 

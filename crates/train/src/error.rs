@@ -294,11 +294,23 @@ pub enum Error {
         /// Two of the sizes.
         found: String,
     },
-    /// bfloat16 autocast is not there for this device.
-    #[error("train.precision is bf16, expected fp32 on {device}: autocast to bfloat16 is for the CPU")]
+    /// A GPU that is not there.
+    #[error("device {asked}, expected {found}")]
+    NoDevice {
+        /// The device that was asked for.
+        asked: String,
+        /// What there is.
+        found: String,
+    },
+    /// A number format that this device does not have.
+    #[error("train.precision is {precision}, expected {expected} on {device}")]
     Precision {
+        /// The number format that was asked for.
+        precision: &'static str,
         /// The device.
         device: String,
+        /// Those that it has.
+        expected: &'static str,
     },
     /// Training has left the finite numbers.
     #[error(
@@ -351,6 +363,11 @@ impl Error {
     /// A file of a run that could not be understood, for the reason that its parser gave.
     pub(crate) fn corrupt(path: &Path, reason: &dyn std::fmt::Display) -> Self {
         Self::Corrupt { path: path.to_owned(), message: reason.to_string() }
+    }
+
+    /// Wraps why a GPU did not do what was asked of it.
+    pub(crate) fn gpu(action: &'static str, source: &mp_native::TorchError) -> Self {
+        Self::Torch { action, reason: source.reason().to_owned() }
     }
 
     /// Wraps what libtorch said about what was being done.

@@ -15,6 +15,7 @@ use mp_train::checkpoint::{self, Which};
 use mp_train::weights::WeightFile;
 use ndarray::{Array4, array};
 use ndarray_npy::write_npy;
+use tch::Device;
 
 static RUN: LazyLock<(tempfile::TempDir, RunFolder)> =
     LazyLock::new(|| trained(&["train.epochs=8", "optimiser.lr=0.01"]));
@@ -24,7 +25,7 @@ fn last() -> PathBuf {
 }
 
 fn of_weights(model: &str, file: &Path) -> Result<Trained, String> {
-    Trained::of_weights(&model.parse().unwrap(), &WeightFile::new(file)).map_err(|error| one_line(&error))
+    Trained::of_weights(&model.parse().unwrap(), &WeightFile::new(file), Device::Cpu).map_err(|error| one_line(&error))
 }
 
 /// The chain of an error as the binary prints it.
@@ -61,9 +62,9 @@ fn a_run_folder_whose_recipe_was_changed_is_another_model_too() {
     let recipe = common::recipe(&["model.name=base_cnn_w8"]);
     let folder = RunFolder::create(root.path(), &recipe).unwrap();
     fs::copy(last(), checkpoint::last(&folder.checkpoints())).unwrap();
-    let message = one_line(&Trained::of_run(&folder, Which::Last).err().unwrap());
+    let message = one_line(&Trained::of_run(&folder, Which::Last, Device::Cpu).err().unwrap());
     assert!(message.ends_with("a checkpoint of `base_cnn_w4_x2_cc`, expected one of `base_cnn_w8`"), "{message}");
-    let message = one_line(&Trained::of_run(&folder, Which::Best).err().unwrap());
+    let message = one_line(&Trained::of_run(&folder, Which::Best, Device::Cpu).err().unwrap());
     assert!(message.contains("has no checkpoints/best.safetensors yet"), "{message}");
 }
 
@@ -184,7 +185,7 @@ fn plain_weights_are_taken_by_name_and_shape() {
 #[test]
 fn pictures_arrays_of_pixels_and_normalised_arrays_give_the_same_logits() {
     let root = tempfile::tempdir().unwrap();
-    let trained = Trained::of_run(&RUN.1, Which::Best).unwrap();
+    let trained = Trained::of_run(&RUN.1, Which::Best, Device::Cpu).unwrap();
     let (pixels, labels) = digits();
 
     let array = root.path().join("pixels.npy");
@@ -222,7 +223,7 @@ fn pictures_arrays_of_pixels_and_normalised_arrays_give_the_same_logits() {
 #[test]
 fn a_picture_is_cut_to_its_middle_and_scaled() {
     let root = tempfile::tempdir().unwrap();
-    let trained = Trained::of_run(&RUN.1, Which::Best).unwrap();
+    let trained = Trained::of_run(&RUN.1, Which::Best, Device::Cpu).unwrap();
     // Twice as wide as high, black at its sides: only white is left, as the filter reaches 4 pixels out of the middle 32.
     let picture = image::GrayImage::from_fn(64, 32, |x, _| image::Luma([if (12..52).contains(&x) { 255 } else { 0 }]));
     let path = root.path().join("wide.png");
@@ -238,7 +239,7 @@ fn a_picture_is_cut_to_its_middle_and_scaled() {
 #[test]
 fn numbers_that_are_no_pixels_are_refused_with_their_place() {
     let root = tempfile::tempdir().unwrap();
-    let trained = Trained::of_run(&RUN.1, Which::Best).unwrap();
+    let trained = Trained::of_run(&RUN.1, Which::Best, Device::Cpu).unwrap();
     let path = root.path().join("values.npy");
     for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 255.0, -1e30] {
         let mut values = Array4::<f32>::zeros((3, 1, 8, 8));
@@ -257,7 +258,7 @@ fn numbers_that_are_no_pixels_are_refused_with_their_place() {
 fn a_checkpoint_knows_its_crop_and_an_older_one_takes_the_recipes() {
     let (_root, folder) = trained(&["data.crop=0.75", "train.epochs=1", "data.limit=32"]);
     let path = checkpoint::last(&folder.checkpoints());
-    let crop = || Trained::of_run(&folder, Which::Last).unwrap().identity.crop;
+    let crop = || Trained::of_run(&folder, Which::Last, Device::Cpu).unwrap().identity.crop;
     assert_eq!(crop(), Some(0.75));
 
     let mut file = load_tensors(&path).unwrap();
@@ -295,7 +296,7 @@ fn the_number_of_classes_is_that_of_the_head() {
 #[test]
 fn what_cannot_be_classified_is_named_with_what_was_expected() {
     let root = tempfile::tempdir().unwrap();
-    let trained = Trained::of_run(&RUN.1, Which::Best).unwrap();
+    let trained = Trained::of_run(&RUN.1, Which::Best, Device::Cpu).unwrap();
     let path = |name: &str| root.path().join(name);
     fs::write(path("text.png"), "not a picture").unwrap();
     fs::write(path("text.npy"), "not an array").unwrap();

@@ -16,6 +16,7 @@ use mp_train::split::Split;
 use mp_train::weights::{Fit, WeightFile};
 use mp_train::{Corpus, Recipe, RunFolder};
 use mp_zoo::{InputSize, ModelOptions};
+use tch::Device;
 
 const CACHE: &str = "no cache: digits are built in";
 
@@ -45,7 +46,7 @@ fn accuracy_at_start(model: &str) -> f64 {
 
 #[test]
 fn paths_and_members_start_where_the_single_network_is() {
-    let judge = Judge::of_run(&SINGLE.1, Which::Last, None, Path::new(CACHE)).unwrap();
+    let judge = Judge::of_run(&SINGLE.1, Which::Last, None, Path::new(CACHE), Device::Cpu).unwrap();
     let alone = judge.evaluate(Split::Valid, None).unwrap().accuracy();
     assert!(alone > 0.85, "{alone}");
     for form in ["x2", "x2_cc", "x3_cc", "x2_cp", "x3_cp", "x2_stitch", "x2_blind", "e2"] {

@@ -14,6 +14,7 @@ use mp_train::run::{self, Start};
 use mp_train::split::Split;
 use mp_train::watch::{Event, Observer, read_rows};
 use mp_train::{Error, Recipe};
+use tch::Device;
 
 /// A small network of each kind, and how it learns.
 const AIG: [&str; 4] =
@@ -45,7 +46,7 @@ fn what_images_chose_is_reported() {
 #[test]
 fn a_budget_is_met_and_kept() {
     let (_root, folder) = trained(&AIG);
-    let judge = || Judge::of_run(&folder, Which::Last, None, Path::new("none")).unwrap();
+    let judge = || Judge::of_run(&folder, Which::Last, None, Path::new("none"), Device::Cpu).unwrap();
     let mut held = judge();
     let met = held.hold_to(0.5).unwrap();
     assert!(met.share <= 0.5 && met.images > 0, "{met:?}");

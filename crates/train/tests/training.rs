@@ -13,6 +13,7 @@ use mp_train::run::{self, Start};
 use mp_train::split::Split;
 use mp_train::watch::{Event, Observer, read_rows};
 use mp_train::{Error, RunFolder, Trained, checkpoint};
+use tch::Device;
 
 const NO_CACHE: &str = "no cache: digits are built in";
 
@@ -87,17 +88,17 @@ fn averaged_weights_are_judged_kept_and_decide_which_epoch_is_best() {
         let judge = Judge::of_trained(network, &folder, None, Path::new(NO_CACHE)).unwrap();
         judge.evaluate(Split::Valid, None).unwrap()
     };
-    let average = judged(Trained::average_of_run(&folder, Which::Last).unwrap());
-    let weights = judged(Trained::of_run(&folder, Which::Last).unwrap());
+    let average = judged(Trained::average_of_run(&folder, Which::Last, Device::Cpu).unwrap());
+    let weights = judged(Trained::of_run(&folder, Which::Last, Device::Cpu).unwrap());
     let last = read_rows(&folder.metrics()).unwrap().pop().unwrap();
     assert_eq!((last.get("ema/accuracy"), last.get("ema/loss")), (Some(average.accuracy()), Some(average.loss)));
     assert_eq!((last.get("valid/accuracy"), last.get("valid/loss")), (Some(weights.accuracy()), Some(weights.loss)));
     assert_ne!(average.loss, weights.loss);
-    let best = judged(Trained::average_of_run(&folder, Which::Best).unwrap());
+    let best = judged(Trained::average_of_run(&folder, Which::Best, Device::Cpu).unwrap());
     assert_eq!(folder.summary().unwrap().unwrap().valid_accuracy_best, best.accuracy());
 
     let (_root, folder) = trained(&[]);
-    let message = Trained::average_of_run(&folder, Which::Last).err().unwrap().to_string();
+    let message = Trained::average_of_run(&folder, Which::Last, Device::Cpu).err().unwrap().to_string();
     assert!(message.ends_with("no averaged weights: the run was trained without [train.ema]"), "{message}");
 }
 

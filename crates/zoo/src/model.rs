@@ -1,5 +1,7 @@
 //! Models by name.
 
+use std::cell::Cell;
+
 use mp_nn::{Device, Kind, Meter, Mode, Params, Tensor};
 use mp_routing::{Merge, Pass, Trace};
 
@@ -15,6 +17,7 @@ pub struct Model {
     body: Body,
     threshold: f64,
     progress: f64,
+    follows_progress: Cell<bool>,
     interface: Interface,
     place: (Kind, Device),
     meter: Meter,
@@ -50,6 +53,7 @@ pub fn build(name: &str, options: &ModelOptions, params: &Params) -> Result<Mode
         body,
         threshold: Pass::EVEN,
         progress: 1.0,
+        follows_progress: Cell::new(false),
         interface: options.interface.clone(),
         place: (params.kind(), params.device()),
         meter: params.meter().clone(),
@@ -125,10 +129,15 @@ impl Model {
         self.progress = progress;
     }
 
+    /// Whether anything of the last pass depended on how far training is.
+    pub fn follows_progress(&self) -> bool {
+        self.follows_progress.get()
+    }
+
     fn applied(&self, x: &Tensor, pass: Pass) -> Output {
-        let mut pass = pass.above(self.threshold);
-        pass.progress = self.progress;
+        let mut pass = pass.above(self.threshold).at_progress(self.progress);
         let heads = self.heads(x, &mut pass);
+        self.follows_progress.set(pass.follows_progress());
         Output { heads, taps: pass.taps, trace: pass.trace }
     }
 

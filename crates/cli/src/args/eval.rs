@@ -7,7 +7,7 @@ use mp_train::Spec;
 use mp_train::evaluate;
 use mp_train::split::Split;
 
-use super::{DataDir, State, share, spec};
+use super::{DataDir, OnDevice, State, share, spec};
 
 #[derive(ClapArgs)]
 #[command(after_help = "\
@@ -72,6 +72,8 @@ pub(crate) struct Eval {
     /// Print JSON, classes and confusion included
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) on: OnDevice,
     #[command(flatten)]
     pub(crate) data_dir: DataDir,
 }

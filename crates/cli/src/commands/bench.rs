@@ -25,6 +25,9 @@ pub(crate) fn run(args: Bench) -> anyhow::Result<()> {
         precision: args.precision,
         batch: args.batch,
         rounds: args.rounds,
+        passes: args.passes,
+        device: args.on.device,
+        graphs: !args.no_graphs,
         threads: args.threads,
         peak: args.peak,
         budget: args.budget,
@@ -73,6 +76,7 @@ fn explain(args: Bench) -> anyhow::Result<()> {
             precision: args.precision,
             batch: args.batch,
             threads: args.threads,
+            device: args.on.device,
         };
         let bar = spinner(&spec.name);
         let skips = skips::explain(&tuning, &mut |_| bar.inc(1))?;

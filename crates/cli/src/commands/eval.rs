@@ -66,12 +66,12 @@ fn judge(args: &Eval, cache: &Path) -> anyhow::Result<Judge> {
     match (&args.run, &args.model, &args.weights, &args.data) {
         (Some(run), ..) => {
             let folder = RunFolder::open(run)?;
-            let trained = super::trained(&folder, args.checkpoint, args.ema)?;
+            let trained = super::trained(&folder, args.checkpoint, args.ema, args.on.device)?;
             Ok(Judge::of_trained(trained, &folder, args.data.as_deref(), cache)?)
         }
         (None, Some(model), Some(weights), Some(data)) => {
             let weights = super::weight_file(weights, args.scheme.as_deref())?;
-            Ok(Judge::of_weights(model, &weights, data, cache)?)
+            Ok(Judge::of_weights(model, &weights, data, cache, args.on.device.device()?)?)
         }
         _ => bail!("no run folder, nor --model, --weights and --data; see `mp-train eval --help`"),
     }

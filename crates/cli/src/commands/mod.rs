@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use mp_data::{Format, Manifest};
-use mp_train::machine::{self, neighbours};
+use mp_train::machine::{self, DeviceChoice, neighbours};
 use mp_train::weights::WeightFile;
 use mp_train::{Error, RunFolder, Trained};
 
@@ -89,10 +89,11 @@ fn weight_file(file: &Path, scheme: Option<&str>) -> Result<WeightFile, Error> {
 }
 
 /// A network of a run: with its weights, or their averages.
-fn trained(folder: &RunFolder, state: State, ema: bool) -> Result<Trained, Error> {
+fn trained(folder: &RunFolder, state: State, ema: bool, device: DeviceChoice) -> Result<Trained, Error> {
+    let device = device.device()?;
     match ema {
-        true => Trained::average_of_run(folder, state.into()),
-        false => Trained::of_run(folder, state.into()),
+        true => Trained::average_of_run(folder, state.into(), device),
+        false => Trained::of_run(folder, state.into(), device),
     }
 }
 

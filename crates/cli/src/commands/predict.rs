@@ -38,14 +38,14 @@ pub(crate) fn run(args: Predict) -> anyhow::Result<ExitCode> {
 fn network(args: &Predict) -> anyhow::Result<(Trained, &[PathBuf])> {
     if let (Some(model), Some(weights)) = (&args.model, &args.weights) {
         let weights = super::weight_file(weights, args.scheme.as_deref())?;
-        return Ok((Trained::of_weights(model, &weights)?, &args.paths));
+        return Ok((Trained::of_weights(model, &weights, args.on.device.device()?)?, &args.paths));
     }
     let Some((run, inputs)) = args.paths.split_first() else { bail!("no run folder; see `mp-train predict --help`") };
     let folder = RunFolder::open(run)?;
     if inputs.is_empty() && args.list.is_none() {
         return Err(Error::NoImages { what: "mp-train predict".to_owned() }.into());
     }
-    let mut trained = super::trained(&folder, args.checkpoint, args.ema)?;
+    let mut trained = super::trained(&folder, args.checkpoint, args.ema, args.on.device)?;
     if let Some(budget) = args.budget {
         let state = RunState::new(args.checkpoint.into(), args.ema, trained.steps.unwrap_or_default());
         trained.model.set_threshold(folder.budget(&state, budget)?.threshold);

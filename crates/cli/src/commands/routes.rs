@@ -63,7 +63,7 @@ struct Worth {
 fn worth(args: &Routes, folder: &RunFolder) -> anyhow::Result<Worth> {
     let data = args.data.clone().map_or_else(|| Ok(folder.recipe()?.data.name), Ok::<_, anyhow::Error>)?;
     let cache = args.data_dir.clone().resolve_for(&data)?;
-    let judge = Judge::of_run(folder, Which::Last, args.data.as_deref(), &cache)?;
+    let judge = Judge::of_run(folder, Which::Last, args.data.as_deref(), &cache, args.on.device.device()?)?;
     let split = args.split.into();
     Ok(Worth { split: judge.images_of(split), accuracies: judge.worth_of_routes(split, SEED)? })
 }

@@ -81,6 +81,7 @@ fn plan(args: &Train) -> anyhow::Result<Plan> {
     let mut overrides = Vec::new();
     overrides.extend(args.model.iter().map(|model| Override::string("model.name", model)));
     overrides.extend(args.data.iter().map(|data| Override::string("data.name", data)));
+    overrides.extend(args.device.iter().map(|device| Override::string("train.device", &device.to_string())));
     overrides.extend(args.init.iter().map(|file| Override::string("model.init", file)));
     overrides.extend(args.scheme.iter().map(|scheme| Override::string("model.init_scheme", scheme)));
     overrides.extend(args.overrides.iter().cloned());

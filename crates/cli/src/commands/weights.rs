@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use mp_train::apply::{self, Names};
 use mp_train::folder::OutputFile;
+use mp_train::machine::DeviceChoice;
 use mp_train::{RunFolder, Spec};
 
 use crate::args::Weights;
@@ -19,7 +20,7 @@ pub(crate) fn run(args: &Weights) -> anyhow::Result<()> {
     let read: &[&Path] = if is_run { &[folder] } else { &[] };
     let output = OutputFile::new(&file, args.force, read)?;
     let (model, parameters) = if is_run {
-        let trained = super::trained(&RunFolder::open(folder)?, args.checkpoint, args.ema)?;
+        let trained = super::trained(&RunFolder::open(folder)?, args.checkpoint, args.ema, DeviceChoice::Cpu)?;
         let model = trained.identity.model.clone();
         let parameters = output.write_by(|file| apply::save_weights(&model, trained.store(), names, file))?;
         (model, parameters)

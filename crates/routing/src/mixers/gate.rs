@@ -10,7 +10,7 @@ use super::uniform::for_batch;
 use crate::normalisation::at_least_float;
 use crate::shape::{above_zero, at_least_one};
 use crate::{Decision, Error, Normalisation, Pass, Router, RoutingShape, mix};
-use mp_native::{GateLayers, GateNormalisation};
+use mp_native::{Autocast, GateLayers, GateNormalisation};
 use mp_nn::{Init, Meter, Mode, Params, Role};
 
 /// A gate of two dense layers for every source.
@@ -226,7 +226,7 @@ impl Gate {
         if !pass.mode.is_train() {
             return false;
         }
-        self.temperature.set(pass.progress);
+        self.temperature.set(pass);
         let new = self.running.as_ref().filter(|running| running.is_new());
         new.inspect(|running| running.see(&pooled(xs))).is_some()
     }
@@ -258,11 +258,12 @@ impl Gate {
         }
     }
 
-    /// The decision for features `[S, B, C]`, by tensor operations.
+    /// The decision for features `[S, B, C]`, by tensor operations; in float32 under autocast too, as the fused gate has it.
     fn composed(&self, features: &Tensor, weight1: &Tensor, bias1: &Tensor) -> Decision {
+        let _float = Autocast::off(features.device());
         let hidden = stacked_linear(&self.reads.of(features), weight1, bias1).relu();
-        // [S, B, T], of half precision under autocast.
-        let logits = at_least_float(&stacked_linear(&hidden, &self.weight2, &self.bias2));
+        // [S, B, T].
+        let logits = stacked_linear(&hidden, &self.weight2, &self.bias2);
         let logits = self.temperature.divide(&logits.transpose(0, 1));
         self.decision(self.normalisation.apply(&logits), logits)
     }

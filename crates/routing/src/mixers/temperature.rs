@@ -4,7 +4,7 @@ use mp_nn::{Init, Params};
 use tch::Tensor;
 
 use super::gate::GateConfig;
-use crate::Error;
+use crate::{Error, Pass};
 
 impl GateConfig {
     /// `τ` when the share `done` of training is over, 0 to 1: `τ · (τ_end / τ)^done`, so that it falls by the same factor in
@@ -44,11 +44,11 @@ impl Temperature {
         })
     }
 
-    /// Sets what falls to the temperature of the time when the share `progress` of training is over.
-    pub(super) fn set(&self, progress: f64) {
+    /// Sets what falls to the temperature of the time of a pass.
+    pub(super) fn set(&self, pass: &Pass) {
         if let Temperature::Falling(buffer, config) = self {
             let _guard = tch::no_grad_guard();
-            let _ = buffer.shallow_clone().fill_(config.temperature_at(progress));
+            let _ = buffer.shallow_clone().fill_(config.temperature_at(pass.progress()));
         }
     }
 
@@ -75,7 +75,7 @@ mod tests {
     use mp_nn::{Device, Kind, Store};
 
     use super::*;
-    use crate::{Pass, Router, RoutingShape};
+    use crate::{Router, RoutingShape};
 
     #[test]
     fn training_sets_the_temperature_of_its_time_and_evaluation_decides_by_it() {
@@ -90,9 +90,12 @@ mod tests {
         let (store, falling) = build(2.0, 0.5);
         let (_fixed_store, fixed) = build(2.0, 0.0);
         assert!(weights(&falling).equal(&weights(&fixed)), "it starts at its temperature");
-        let mut half_way = Pass::train();
-        half_way.progress = 0.5;
+        let mut half_way = Pass::train().at_progress(0.5);
         falling.route(&xs, &mut half_way);
+        assert!(half_way.follows_progress());
+        let mut constant = Pass::train();
+        fixed.route(&xs, &mut constant);
+        assert!(!constant.follows_progress());
         let buffer = store.entries().into_iter().find(|entry| entry.name == "gate.temperature").unwrap();
         assert_eq!(buffer.tensor.double_value(&[0]), 1.0);
         falling.route(&xs, &mut Pass::train());

@@ -89,7 +89,8 @@ impl Top1 {
         self.gate.see_some(&means.xs, pass.mode);
         let all: Vec<Tensor> = (0..means.xs.len()).map(|source| means.full(source)).collect();
         let scores = self.gate.forward(&all).logits.unwrap_or_else(|| unreachable!("a gate has logits"));
-        let temperature = self.first.powf(1.0 - pass.progress) * self.last.powf(pass.progress);
+        let progress = pass.progress();
+        let temperature = self.first.powf(1.0 - progress) * self.last.powf(progress);
         // [B, S, 1]: 1 for a source that has the image.
         let held = match streams.by_image() {
             Some(held) => held.unsqueeze(2).to_kind(scores.kind()),
@@ -170,12 +171,15 @@ mod tests {
     #[test]
     fn less_is_left_to_chance_as_training_goes_on() {
         let (_store, top1) = built(1);
-        let mut pass = Pass::train();
-        let sharpness = |progress, pass: &mut Pass| {
-            pass.progress = progress;
-            top1.route(&[images(8)], pass).logits.unwrap().abs().max().double_value(&[])
+        let sharpness = |progress| {
+            top1.route(&[images(8)], &mut Pass::train().at_progress(progress))
+                .logits
+                .unwrap()
+                .abs()
+                .max()
+                .double_value(&[])
         };
-        let (first, last) = (sharpness(0.0, &mut pass), sharpness(1.0, &mut pass));
+        let (first, last) = (sharpness(0.0), sharpness(1.0));
         assert!(last > 5.0 * first, "{first} {last}");
     }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mp_data::{Dataset, Loader};
+use tch::Device;
 
 use super::Trained;
 use crate::Error;
@@ -20,8 +21,14 @@ use crate::weights::WeightFile;
 ///
 /// # Errors
 /// As [`Judge::of_run`] and [`Judge::evaluate`].
-pub fn of_run(folder: &RunFolder, which: Which, split: Split, cache: &Path) -> Result<(ValidSplit, Evaluation), Error> {
-    let judge = Judge::of_run(folder, which, None, cache)?;
+pub fn of_run(
+    folder: &RunFolder,
+    which: Which,
+    split: Split,
+    cache: &Path,
+    device: Device,
+) -> Result<(ValidSplit, Evaluation), Error> {
+    let judge = Judge::of_run(folder, which, None, cache, device)?;
     Ok((judge.images_of(split), judge.evaluate(split, None)?))
 }
 
@@ -39,8 +46,14 @@ impl Judge {
     ///
     /// # Errors
     /// As [`Trained::of_run`]; data that is missing, or of other classes than the run's.
-    pub fn of_run(folder: &RunFolder, which: Which, data: Option<&str>, cache: &Path) -> Result<Self, Error> {
-        Self::of_trained(Trained::of_run(folder, which)?, folder, data, cache)
+    pub fn of_run(
+        folder: &RunFolder,
+        which: Which,
+        data: Option<&str>,
+        cache: &Path,
+        device: Device,
+    ) -> Result<Self, Error> {
+        Self::of_trained(Trained::of_run(folder, which, device)?, folder, data, cache)
     }
 
     /// A network of the run in `folder`, on the run's data set or, with `data`, on another place of it.
@@ -62,11 +75,17 @@ impl Judge {
     ///
     /// # Errors
     /// As [`Trained::of_weights`]; data that is missing, or of other classes.
-    pub fn of_weights(model: &Spec, file: &WeightFile, data: &str, cache: &Path) -> Result<Self, Error> {
+    pub fn of_weights(
+        model: &Spec,
+        file: &WeightFile,
+        data: &str,
+        cache: &Path,
+        device: Device,
+    ) -> Result<Self, Error> {
         let mut recipe = Recipe::default();
         model.name.clone_into(&mut recipe.model.name);
         data.clone_into(&mut recipe.data.name);
-        let mut trained = Trained::of_weights(model, file)?;
+        let mut trained = Trained::of_weights(model, file, device)?;
         recipe.data.size = trained.identity.size as usize;
         if !trained.names_classes {
             trained.identity.classes = Corpus::classes_of(&recipe, trained.identity.classes.len(), cache)?;

@@ -9,7 +9,7 @@ use crate::Error;
 use crate::checkpoint::{self, Checkpoint, Which};
 use crate::folder::RunFolder;
 use crate::images::{Identity, Origin};
-use crate::learn::{Teacher, check_precision};
+use crate::learn::Teacher;
 use crate::recipe::{Precision, Recipe, Spec};
 use crate::weights::{Fit, WeightFile};
 
@@ -26,7 +26,7 @@ pub struct Trained {
     pub recipe: Option<Recipe>,
     /// The images that its run was made of; unknown for the same.
     pub origin: Option<Origin>,
-    /// The number format that it was trained in, and is applied in.
+    /// The number format that it is applied in: the one that it was trained in, or float32 where the device does not have that.
     pub precision: Precision,
     /// Steps of the optimiser that it was trained for; unknown for plain weights.
     pub steps: Option<u64>,
@@ -36,30 +36,29 @@ pub struct Trained {
 }
 
 impl Trained {
-    /// The network of a run, on the CPU or, where libtorch has one, the GPU.
+    /// The network of a run, on `device`.
     ///
     /// # Errors
     /// A run without that checkpoint yet; a checkpoint that is not whole, or not of the run's model.
-    pub fn of_run(folder: &RunFolder, which: Which) -> Result<Self, Error> {
-        Self::restored(folder, which, Checkpoint::restore_weights)
+    pub fn of_run(folder: &RunFolder, which: Which, device: Device) -> Result<Self, Error> {
+        Self::restored(folder, which, device, Checkpoint::restore_weights)
     }
 
     /// The network of a run with the averages of its weights, which it has where it was trained with `train.ema`.
     ///
     /// # Errors
     /// As [`Trained::of_run`]; [`Error::NoAverage`].
-    pub fn average_of_run(folder: &RunFolder, which: Which) -> Result<Self, Error> {
-        Self::restored(folder, which, Checkpoint::restore_average)
+    pub fn average_of_run(folder: &RunFolder, which: Which, device: Device) -> Result<Self, Error> {
+        Self::restored(folder, which, device, Checkpoint::restore_average)
     }
 
-    fn restored(folder: &RunFolder, which: Which, restore: Restore) -> Result<Self, Error> {
+    fn restored(folder: &RunFolder, which: Which, device: Device, restore: Restore) -> Result<Self, Error> {
         let path = folder.checkpoint(which)?;
         let today = folder.recipe()?;
-        let mut trained = Self::of_checkpoint(&today.model.name, &Checkpoint::load(&path)?, restore)?;
+        let mut trained = Self::of_checkpoint(&today.model.name, &Checkpoint::load(&path)?, device, restore)?;
         // Older files leave both to the recipe of the run folder.
         if trained.recipe.is_none() {
-            check_precision(today.train.precision, trained.device())?;
-            trained.precision = today.train.precision;
+            trained.precision = applied(today.train.precision, trained.device())?;
         }
         let crop = trained.identity.crop(trained.recipe.as_ref().unwrap_or(&today));
         trained.identity.crop = Some(crop);
@@ -75,12 +74,12 @@ impl Trained {
     ///
     /// # Errors
     /// A name that no model has; a file that is not whole; [`Error::NoFit`] for weights that are not those of the model.
-    pub fn of_weights(model: &Spec, file: &WeightFile) -> Result<Self, Error> {
+    pub fn of_weights(model: &Spec, file: &WeightFile, device: Device) -> Result<Self, Error> {
         let path = file.path();
         match load_tensors(path) {
             Ok(weights) if checkpoint::is_checkpoint(&weights) => {
                 let checkpoint = Checkpoint::of_file(path, weights)?;
-                return Self::of_checkpoint(&model.name, &checkpoint, Checkpoint::restore_weights);
+                return Self::of_checkpoint(&model.name, &checkpoint, device, Checkpoint::restore_weights);
             }
             // What is of another format is read, or refused, by the next reader.
             Ok(_) | Err(mp_nn::Error::Foreign { .. }) => {}
@@ -91,7 +90,7 @@ impl Trained {
         if let Some(classes) = fit.classes() {
             identity.classes = numbered(classes);
         }
-        let (network, store) = build(&model.name, &identity, fit.is_whole())?;
+        let (network, store) = build(&model.name, &identity, device, fit.is_whole())?;
         fit.load(&store)?;
         Ok(Self {
             identity,
@@ -120,18 +119,28 @@ impl Trained {
         self.store.device()
     }
 
-    fn of_checkpoint(model: &str, checkpoint: &Checkpoint, restore: Restore) -> Result<Self, Error> {
+    fn of_checkpoint(model: &str, checkpoint: &Checkpoint, device: Device, restore: Restore) -> Result<Self, Error> {
         checkpoint.ensure_model(model)?;
         let identity = checkpoint.header.identity.clone();
-        let (network, store) = build(model, &identity, true)?;
+        let (network, store) = build(model, &identity, device, true)?;
         restore(checkpoint, &store)?;
         let recipe = checkpoint.header.recipe()?;
         let precision = recipe.as_ref().map_or(Precision::Fp32, |recipe| recipe.train.precision);
-        check_precision(precision, store.device())?;
+        let precision = applied(precision, store.device())?;
         let origin = checkpoint.header.origin().cloned();
         let steps = Some(checkpoint.header.position.step);
         Ok(Self { identity, model: network, recipe, origin, precision, steps, names_classes: true, store })
     }
+}
+
+/// The number format in which a network that was trained in `precision` is applied on `device`.
+fn applied(precision: Precision, device: Device) -> Result<Precision, Error> {
+    let applied = match precision {
+        Precision::Tf32 | Precision::Fp16 if !device.is_cuda() => Precision::Fp32,
+        precision => precision,
+    };
+    applied.prepare(device)?;
+    Ok(applied)
 }
 
 fn numbered(classes: i64) -> Vec<String> {
@@ -139,8 +148,7 @@ fn numbered(classes: i64) -> Vec<String> {
 }
 
 /// Drawing the starting values of a large network takes a second, for nothing where all of them will be `replaced`.
-fn build(model: &str, identity: &Identity, replaced: bool) -> Result<(Model, Store), Error> {
-    let device = Device::cuda_if_available();
+fn build(model: &str, identity: &Identity, device: Device, replaced: bool) -> Result<(Model, Store), Error> {
     let store = if replaced { Store::unwritten(device) } else { Store::new(device, 0) };
     let network = mp_zoo::build(model, &identity.options(), &store.root())?;
     Ok((network, store))

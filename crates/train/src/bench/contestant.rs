@@ -13,8 +13,8 @@ use crate::recipe::{Precision, Recipe};
 use crate::weights::Fit;
 use crate::{Error, Spec, machine};
 
-/// Passes of each model that are not timed.
-const WARM_UP: usize = 2;
+/// Passes of each model that are not timed: a step is recorded after some, and replayed once.
+const WARM_UP: usize = 5;
 
 /// A model, its optimiser and the one batch that it is given in every pass.
 pub(super) struct Contestant {
@@ -39,7 +39,7 @@ impl Contestant {
             .collect::<Result<Vec<_>, _>>()?;
         for contestant in &mut all {
             for _ in 0..WARM_UP {
-                contestant.milliseconds()?;
+                contestant.milliseconds(1)?;
             }
         }
         Ok(all)
@@ -49,6 +49,7 @@ impl Contestant {
         let Benchmark { pass, precision, batch, .. } = *benchmark;
         let mut recipe = Recipe::default();
         recipe.train.precision = precision;
+        recipe.train.graphs = benchmark.graphs;
         let options = ModelOptions::routed(input, spec.routing.clone());
         let mut learner = Learner::new(&spec.name, &options, &recipe, device)?;
         if let Some(file) = &benchmark.weights {
@@ -96,22 +97,31 @@ impl Contestant {
         Ok(())
     }
 
-    /// Milliseconds of one pass; reading a number at its end waits for the device.
-    pub(super) fn milliseconds(&mut self) -> Result<f64, Error> {
+    /// Milliseconds of a pass, the mean of so many; reading a number at their end waits for the device.
+    pub(super) fn milliseconds(&mut self, passes: usize) -> Result<f64, Error> {
         let start = Instant::now();
+        let mut last = None;
+        for _ in 0..passes {
+            last = Some(self.run()?);
+        }
+        let _ = last.map(|number| number.double_value(&[]));
+        Ok(start.elapsed().as_secs_f64() * 1e3 / passes as f64)
+    }
+
+    /// One pass, and a number that is there once it is done.
+    fn run(&mut self) -> Result<Tensor, Error> {
         match self.pass {
             Pass::Train => {
                 let found = self.learner.accumulate(&self.images, &self.labels, None, 1.0)?;
                 // Small enough that random labels do no harm over many rounds.
                 self.learner.step(1e-4);
-                let _ = found.loss.double_value(&[]);
+                Ok(found.loss)
             }
             Pass::Forward => {
                 let _guard = tch::no_grad_guard();
                 let output = forward(self.learner.model(), &self.images, Mode::Eval, self.precision);
-                let _ = output.logits().double_value(&[0, 0]);
+                Ok(output.logits().get(0).get(0))
             }
         }
-        Ok(start.elapsed().as_secs_f64() * 1e3)
     }
 }

@@ -9,16 +9,14 @@ mod turns;
 
 use std::fmt;
 
-use mp_routing::figure;
-use serde::Serialize;
-use tch::Device;
-
-use crate::machine::device_name;
+use crate::machine::{DeviceChoice, device_name};
 use crate::recipe::Precision;
 use crate::weights::WeightFile;
 use crate::{Error, Spec};
 use contestant::Contestant;
+use mp_routing::figure;
 use peak::Peak;
+use serde::Serialize;
 
 pub use profile::{OpShare, Profile, profile};
 pub use turns::turns;
@@ -67,6 +65,13 @@ pub struct Benchmark {
     pub batch: usize,
     /// Rounds; each times every model once.
     pub rounds: usize,
+    /// Passes of a model in a round, between which nothing waits for the device: a GPU is then kept busy, as it is in training. The
+    /// time of a round is their mean.
+    pub passes: usize,
+    /// Where it runs.
+    pub device: DeviceChoice,
+    /// Whether a training step on a GPU is recorded once and then started as a whole.
+    pub graphs: bool,
     /// Threads of libtorch; 0: as many as there are cores.
     pub threads: usize,
     /// Also measure the machine's peak: one product of large matrices in every round.
@@ -86,6 +91,9 @@ impl Default for Benchmark {
             precision: Precision::Fp32,
             batch: 128,
             rounds: 10,
+            passes: 1,
+            device: DeviceChoice::Auto,
+            graphs: true,
             threads: 0,
             peak: false,
             weights: None,
@@ -137,6 +145,9 @@ pub struct Timed {
     /// Median, over the rounds, of its time over that of the first model in the same round: what slows both cancels.
     #[serde(with = "figure")]
     pub ratio_to_first: f64,
+    /// Kernels, copies and fills of a training step that is started as a whole; where one is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub graph_nodes: Option<usize>,
     /// Floating-point operations of the model's products and sums over the median time, in 10^9 a second.
     #[serde(with = "figure")]
     pub gflops: f64,
@@ -149,8 +160,12 @@ impl Benchmark {
     /// # Errors
     /// No model, no round or no image asked for.
     fn check(&self) -> Result<(), Error> {
-        let counts =
-            [("bench --batch", self.batch), ("bench --rounds", self.rounds), ("bench MODEL...", self.models.len())];
+        let counts = [
+            ("bench --batch", self.batch),
+            ("bench --rounds", self.rounds),
+            ("bench --passes", self.passes),
+            ("bench MODEL...", self.models.len()),
+        ];
         match counts.into_iter().find(|(_, value)| *value == 0) {
             Some((key, value)) => {
                 Err(Error::Invalid { key, value: value.to_string(), expected: "at least 1".to_owned() })
@@ -165,10 +180,10 @@ impl Benchmark {
 /// rounds done.
 ///
 /// # Errors
-/// No model, no round or no image asked for; a name that no model has; bfloat16 on anything but the CPU.
+/// No model, no round or no image asked for; a name that no model has; a device that is not there, or without the number format.
 pub fn run(benchmark: &Benchmark, round_done: &mut dyn FnMut(usize)) -> Result<Report, Error> {
     let Benchmark { models, pass, precision, batch, rounds, .. } = benchmark;
-    let device = Device::cuda_if_available();
+    let device = benchmark.device.device()?;
     let mut contestants = Contestant::all(benchmark, device)?;
     let peak = benchmark.peak.then(|| Peak::new(*precision, device));
 
@@ -180,7 +195,7 @@ pub fn run(benchmark: &Benchmark, round_done: &mut dyn FnMut(usize)) -> Result<R
             order.reverse();
         }
         for index in order {
-            times[index].push(contestants[index].milliseconds()?);
+            times[index].push(contestants[index].milliseconds(benchmark.passes)?);
         }
         if let Some(peak) = &peak {
             // The best of the rounds: what the machine can do is not less for what else it did meanwhile.
@@ -199,6 +214,7 @@ pub fn run(benchmark: &Benchmark, round_done: &mut dyn FnMut(usize)) -> Result<R
             routed_multiply_adds: contestant.routed(),
             ms_median,
             ms_min: ms.iter().copied().fold(f64::INFINITY, f64::min),
+            graph_nodes: contestant.learner.graph_nodes(),
             ratio_to_first: median(ms.iter().zip(&times[0]).map(|(own, first)| own / first).collect()),
             gflops: pass.operations(cost.multiply_adds) * *batch as f64 / ms_median / 1e6,
             ms: ms.clone(),

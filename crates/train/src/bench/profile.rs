@@ -61,7 +61,7 @@ pub struct OpShare {
 /// # Panics
 /// If another profiler records on this thread.
 pub fn profile(benchmark: &Benchmark) -> Result<Vec<Profile>, Error> {
-    let device = Device::cuda_if_available();
+    let device = benchmark.device.device()?;
     let mut contestants = Contestant::all(benchmark, device)?;
     let names = benchmark.models.iter().map(ToString::to_string);
     contestants.iter_mut().zip(names).map(|(contestant, name)| one(contestant, name, benchmark, device)).collect()
@@ -70,7 +70,7 @@ pub fn profile(benchmark: &Benchmark) -> Result<Vec<Profile>, Error> {
 fn one(contestant: &mut Contestant, name: String, benchmark: &Benchmark, device: Device) -> Result<Profile, Error> {
     let Benchmark { pass, precision, batch, rounds, .. } = *benchmark;
     let profiler = Profiler::start().expect("no other profiler on this thread");
-    let times: Vec<f64> = (0..rounds).map(|_| contestant.milliseconds()).collect::<Result<_, _>>()?;
+    let times: Vec<f64> = (0..rounds).map(|_| contestant.milliseconds(1)).collect::<Result<_, _>>()?;
     let ops = profiler.stop();
 
     let rounds = rounds as f64;

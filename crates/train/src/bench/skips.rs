@@ -5,7 +5,6 @@ use std::fmt;
 use std::time::Instant;
 
 use mp_blocks::Block;
-use mp_native::Autocast;
 use mp_nn::{Mode, Store};
 use mp_routing::{BackEnd, Decision, Normalisation, Pass, Trace, figure};
 use mp_zoo::SkipPlan;
@@ -65,11 +64,11 @@ impl SkipTimes {
 /// Measures every block of a model that images can skip; none for a model without. `block_done` is told the number of blocks done.
 ///
 /// # Errors
-/// A model that cannot be built; bfloat16 on anything but the CPU.
+/// A model that cannot be built; a device that is not there, or without the number format.
 pub fn explain(tuning: &Tuning, block_done: &mut dyn FnMut(usize)) -> Result<Option<SkipExplanation>, Error> {
-    let Tuning { model, options, precision, batch, threads } = tuning;
-    let device = Device::cuda_if_available();
-    crate::learn::check_precision(*precision, device)?;
+    let Tuning { model, options, precision, batch, threads, .. } = tuning;
+    let device = tuning.device.device()?;
+    precision.prepare(device)?;
     let plans = mp_zoo::skippable(model, options)?;
     if plans.is_empty() {
         return Ok(None);
@@ -102,7 +101,7 @@ fn measure(plan: &SkipPlan, precision: Precision, batch: i64, device: Device) ->
     let store = Store::new(device, 0);
     let block = plan.block.build(plan.input, &(&store.root() / NAME)).map_err(mp_zoo::Error::from)?;
     let (height, width) = plan.input.extent();
-    let kind = if precision == Precision::Bf16 { Kind::BFloat16 } else { Kind::Float };
+    let kind = precision.kind();
     let x = Tensor::randn([batch, height, width, plan.input.channels()], (Kind::Float, device)).relu().to_kind(kind);
     let x = x.permute([0, 3, 1, 2]);
     let half = (BackEnd::MaskAll, 0.5);
@@ -136,7 +135,7 @@ fn pass(block: &dyn Block, x: &Tensor, back_end: BackEnd, share: f64, precision:
     trace.push(NAME, decision);
     let mut pass = Pass::forcing(Mode::Eval, trace).computed_by(back_end);
     let start = Instant::now();
-    let _autocast = (precision == Precision::Bf16).then(Autocast::bf16_cpu);
+    let _autocast = precision.begin(x.device());
     let _ = block.forward(x, &mut pass).to_kind(Kind::Float).mean(None).double_value(&[]);
     start.elapsed().as_secs_f64() * 1e3
 }
@@ -171,11 +170,19 @@ impl fmt::Display for SkipExplanation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::DeviceChoice;
     use mp_zoo::{InputSize, ModelOptions};
 
     fn tuning(model: &str) -> Tuning {
         let options = ModelOptions::new(InputSize { channels: 3, size: 8, classes: 3 });
-        Tuning { model: model.to_owned(), options, precision: Precision::Fp32, batch: 4, threads: 0 }
+        Tuning {
+            model: model.to_owned(),
+            options,
+            precision: Precision::Fp32,
+            batch: 4,
+            threads: 0,
+            device: DeviceChoice::Cpu,
+        }
     }
 
     #[test]

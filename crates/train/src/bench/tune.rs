@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use mp_blocks::{Execution, Paths};
-use mp_native::Autocast;
 use mp_nn::Store;
 use mp_routing::{Pass, figure};
 use mp_zoo::{LayerPlan, ModelOptions};
@@ -17,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 use crate::atomic::{self, Existing};
-use crate::machine::device_name;
+use crate::machine::{DeviceChoice, device_name};
 use crate::optim::Gradients;
 use crate::recipe::Precision;
 use crate::{Error, machine};
@@ -42,6 +41,8 @@ pub struct Tuning {
     pub batch: usize,
     /// Threads of libtorch; 0: as many as there are cores.
     pub threads: usize,
+    /// Where it is measured.
+    pub device: DeviceChoice,
 }
 
 /// The measured ways of every layer of a model.
@@ -89,12 +90,11 @@ impl Explanation {
 /// sets. `layer_done` is told the number of layers done.
 ///
 /// # Errors
-/// A model that cannot be built; a single network or an ensemble, which have no parallel paths; bfloat16 on anything but the
-/// CPU; a cache that cannot be written.
+/// A model that cannot be built; a single network or an ensemble, which have no parallel paths; a device that is not there, or without the number format; a cache that cannot be written.
 pub fn explain(tuning: &Tuning, cache: &Path, layer_done: &mut dyn FnMut(usize)) -> Result<Explanation, Error> {
-    let Tuning { model, options, precision, batch, threads } = tuning;
-    let device = Device::cuda_if_available();
-    crate::learn::check_precision(*precision, device)?;
+    let Tuning { model, options, precision, batch, threads, .. } = tuning;
+    let device = tuning.device.device()?;
+    precision.prepare(device)?;
     let layers = mp_zoo::layers(model, options)?;
     if layers.is_empty() {
         let expected = "a model of parallel paths, such as resnet20_x3_cc".to_owned();
@@ -182,11 +182,8 @@ fn measure(
 /// they are the image.
 fn inputs(layer: &LayerPlan, precision: Precision, batch: i64, device: Device) -> Vec<Tensor> {
     let (height, width) = layer.input.extent();
-    let kind = match precision {
-        // The image comes in float32; what a layer gives under autocast is bfloat16.
-        Precision::Bf16 if !layer.one_input => Kind::BFloat16,
-        Precision::Bf16 | Precision::Fp32 => Kind::Float,
-    };
+    // The image comes in float32.
+    let kind = if layer.one_input { Kind::Float } else { precision.kind() };
     let map = || {
         let x = Tensor::randn([batch, height, width, layer.input.channels()], (Kind::Float, device)).to_kind(kind);
         x.permute([0, 3, 1, 2]).set_requires_grad(!layer.one_input)
@@ -202,7 +199,7 @@ fn inputs(layer: &LayerPlan, precision: Precision, batch: i64, device: Device) -
 fn pass(paths: &Paths, xs: &[Tensor], precision: Precision) -> f64 {
     let start = Instant::now();
     let ys = {
-        let _autocast = (precision == Precision::Bf16).then(Autocast::bf16_cpu);
+        let _autocast = precision.begin(xs[0].device());
         paths.forward(xs, &mut Pass::train())
     };
     let loss: Tensor = ys.iter().map(|y| y.sum(Kind::Float)).sum();
@@ -221,7 +218,7 @@ fn key(layer: &LayerPlan, precision: Precision, batch: usize, device: Device) ->
     let paths = &layer.paths;
     format!(
         "{} | {} | {} threads | {} | batch {batch} | {} paths of {:?} | input {input}{shared}",
-        machine::processor(),
+        machine::hardware(device),
         device_name(device),
         tch::get_num_threads(),
         precision.name(),
@@ -326,6 +323,7 @@ mod tests {
             precision: Precision::Fp32,
             batch: 2,
             threads: 0,
+            device: DeviceChoice::Cpu,
         }
     }
 

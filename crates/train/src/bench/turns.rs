@@ -2,14 +2,12 @@
 
 use std::io::{BufRead, Write};
 
-use tch::Device;
-
 use super::Benchmark;
 use super::contestant::Contestant;
 use crate::Error;
 
-/// Times one model whenever it is asked to: each line of `asked` holds two numbers, passes that are not timed and passes
-/// that are; the answer is one line of JSON, `{"ms": [210.4, 209.8]}`, with the milliseconds of each timed pass. A program
+/// Times one model whenever it is asked to: each line of `asked` holds two numbers, rounds that are not timed and rounds
+/// that are; the answer is one line of JSON, `{"ms": [210.4, 209.8]}`, with the milliseconds of a pass in each timed round. A program
 /// that asks us and another in turns compares them in one run, without starting either anew. Ends with `asked`.
 ///
 /// Before the first line is read, the model is built and warm, and the line `{"device": "cpu", "threads": 2}` is written.
@@ -17,7 +15,7 @@ use crate::Error;
 /// # Errors
 /// As [`super::run`]; a line that is not two numbers; [`Error::Io`].
 pub fn turns(benchmark: &Benchmark, asked: &mut dyn BufRead, answers: &mut dyn Write) -> Result<(), Error> {
-    let device = Device::cuda_if_available();
+    let device = benchmark.device.device()?;
     if benchmark.models.len() > 1 {
         let value = format!("{} models", benchmark.models.len());
         return Err(Error::Invalid { key: "bench --turns", value, expected: "one model".to_owned() });
@@ -30,9 +28,9 @@ pub fn turns(benchmark: &Benchmark, asked: &mut dyn BufRead, answers: &mut dyn W
     while asked.read_line(&mut line).map_err(Error::io("read", "standard input".as_ref()))? > 0 {
         let (untimed, timed) = numbers(&line)?;
         for _ in 0..untimed {
-            contestant.milliseconds()?;
+            contestant.milliseconds(benchmark.passes)?;
         }
-        let ms: Vec<f64> = (0..timed).map(|_| contestant.milliseconds()).collect::<Result<_, _>>()?;
+        let ms: Vec<f64> = (0..timed).map(|_| contestant.milliseconds(benchmark.passes)).collect::<Result<_, _>>()?;
         answer(answers, &serde_json::json!({ "ms": ms }))?;
         line.clear();
     }

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use mp_native::Autocast;
 use mp_nn::{Entry, Mode, Store};
 use mp_routing::{Pass, Trace};
 use mp_zoo::{Cost, Interface, Model, ModelName, ModelOptions, Output, Variant};
 use tch::{Device, Kind, Tensor};
 
 use super::ema::Ema;
-use super::{Classification, Objective, Targets, finetune};
+use super::loss_scale::LossScale;
+use super::replay::Recorder;
+use super::{Classification, Objective, Targets, TrainBatch, finetune};
 use crate::Error;
 use crate::optim::{self, Gradients, Optimiser};
 use crate::recipe::{PathGradients, Precision, Recipe};
@@ -27,6 +28,10 @@ pub struct Learner {
     precision: Precision,
     clip_norm: f64,
     ema: Option<Ema>,
+    /// In float16 only.
+    loss_scale: Option<LossScale>,
+    /// Where steps are recorded.
+    recorder: Option<Recorder>,
 }
 
 /// What a forward pass in training found, as scalars on the device: reading them waits for it.
@@ -48,7 +53,11 @@ impl Learner {
     /// patterns of `[finetune]` that match nothing.
     pub fn new(name: &str, options: &ModelOptions, recipe: &Recipe, device: Device) -> Result<Self, Error> {
         let precision = recipe.train.precision;
-        check_precision(precision, device)?;
+        precision.prepare(device)?;
+        mp_native::cuda::use_deterministic(recipe.train.deterministic);
+        if let Device::Cuda(index) = device {
+            mp_native::cuda::enter(index).map_err(|error| Error::gpu("use a GPU", &error))?;
+        }
         let store = Store::new(device, recipe.train.seed);
         let options = &ModelOptions { drops: recipe.model.drops(), ..options.clone() };
         let model = mp_zoo::build(name, options, &store.root())?;
@@ -61,6 +70,7 @@ impl Learner {
         let parameters = finetune::apply(&recipe.finetune, name, options, &store)?;
         let optimiser = optim::build_at_rates(&recipe.optimiser, parameters);
         let ema = recipe.train.ema.as_ref().map(|config| Ema::of(&store, config));
+        let recorder = (device.is_cuda() && recipe.train.graphs).then(|| Recorder::new(&store));
         let gradients = jointly_clipped(finetune::trained(&store), model.name(), recipe.train.path_gradients);
         Ok(Self {
             model,
@@ -73,6 +83,8 @@ impl Learner {
             precision,
             clip_norm: recipe.train.clip_norm,
             ema,
+            loss_scale: (precision == Precision::Fp16).then(|| LossScale::new(device)),
+            recorder,
         })
     }
 
@@ -100,7 +112,7 @@ impl Learner {
 
     /// A forward pass in training, with its graph, keeping the features after the blocks at these positions.
     pub fn forward(&self, images: &Tensor, positions: &[&str]) -> Output {
-        let _autocast = (self.precision == Precision::Bf16).then(Autocast::bf16_cpu);
+        let _autocast = self.precision.begin(images.device());
         self.model.forward_tapping(images, Mode::Train, positions)
     }
 
@@ -109,7 +121,7 @@ impl Learner {
     /// # Errors
     /// Routes that are forced and are not the model's.
     pub fn forward_in(&self, images: &Tensor, pass: Pass) -> Result<Output, Error> {
-        let _autocast = (self.precision == Precision::Bf16).then(Autocast::bf16_cpu);
+        let _autocast = self.precision.begin(images.device());
         Ok(self.model.forward_in(images, pass)?)
     }
 
@@ -140,7 +152,8 @@ impl Learner {
 
     /// The state of the optimiser under the names that a checkpoint gives it: `optimiser/mean/fc.weight`.
     pub fn optimiser_state(&self) -> Vec<(String, Tensor)> {
-        self.optimiser.state().into_iter().map(|(name, tensor)| (format!("optimiser/{name}"), tensor)).collect()
+        let optimiser = self.optimiser.state().into_iter().map(|(name, tensor)| (format!("optimiser/{name}"), tensor));
+        optimiser.chain(self.loss_scale.iter().flat_map(LossScale::state)).collect()
     }
 
     /// The averages of the weights under the names that a checkpoint gives them, `ema/fc.weight`; none without `train.ema`.
@@ -173,6 +186,9 @@ impl Learner {
     /// mixed, while what is classified right is still what the label says. With the shares of the batches of one step
     /// summing to 1, the step follows the mean over all their images.
     ///
+    /// On a GPU the pass is recorded once it has been run a few times with one shape, and then started as a whole, where the model
+    /// allows that: see [`Recorder`].
+    ///
     /// # Errors
     /// A routing loss that the model's routes cannot give.
     pub fn accumulate(
@@ -182,22 +198,56 @@ impl Learner {
         targets: Option<&Tensor>,
         share: f64,
     ) -> Result<Found, Error> {
+        let batch = TrainBatch { images, targets: Targets { labels, mixed: targets }, share };
+        // Taken out, so that it can record what the learner does.
+        let Some(mut recorder) = self.recorder.take() else { return self.pass(&batch) };
+        let found = recorder.accumulate(self, &batch);
+        self.recorder = Some(recorder);
+        found
+    }
+
+    /// The pass itself, queued op by op.
+    pub(super) fn pass(&self, batch: &TrainBatch<'_>) -> Result<Found, Error> {
+        let TrainBatch { images, ref targets, share } = *batch;
         let output = forward(&self.model, images, Mode::Train, self.precision);
-        let loss = self.objective.loss(&output, &Targets { labels, mixed: targets })?;
-        if share == 1.0 {
-            loss.minimised.backward();
-        } else {
-            (&loss.minimised * share).backward();
-        }
+        let loss = self.objective.loss(&output, targets)?;
+        self.backward(loss.minimised, share);
         Ok(Found {
             loss: loss.total.detach(),
             routing_loss: loss.routing.map(|routing| routing.detach()),
-            correct: correct(output.logits(), labels),
+            correct: correct(output.logits(), targets.labels),
         })
     }
 
+    /// Adds the gradients of `minimised`, times the batch's share of its step, to those that are there.
+    pub(super) fn backward(&self, minimised: Tensor, share: f64) {
+        let minimised = if share == 1.0 { minimised } else { minimised * share };
+        match &self.loss_scale {
+            Some(scale) => scale.apply(&minimised).backward(),
+            None => minimised.backward(),
+        }
+    }
+
+    /// Kernels, copies and fills of a pass that was recorded; none before that, and where none is.
+    pub fn graph_nodes(&self) -> Option<usize> {
+        self.recorder.as_ref().and_then(Recorder::nodes)
+    }
+
+    /// Why no pass is recorded, where one was tried in vain.
+    pub fn unrecorded(&self) -> Option<&str> {
+        self.recorder.as_ref().and_then(Recorder::refused)
+    }
+
     /// Takes one step along the gathered gradients with learning rate `rate`, and clears them.
+    ///
+    /// In float16 a step whose gradients are not all finite is left out, and the loss scaled less from then on.
     pub fn step(&mut self, rate: f64) {
+        if let Some(scale) = &mut self.loss_scale
+            && !scale.unscale(&mut self.gradients)
+        {
+            self.gradients.iter_mut().for_each(Gradients::clear);
+            return;
+        }
         if self.clip_norm > 0.0 {
             for gradients in &mut self.gradients {
                 let _norm = gradients.clip(self.clip_norm);
@@ -235,7 +285,7 @@ fn jointly_clipped(parameters: Vec<Entry>, name: &str, gradients: PathGradients)
 
 /// Applies a model in the number format asked for.
 pub fn forward(model: &Model, images: &Tensor, mode: Mode, precision: Precision) -> Output {
-    let _autocast = (precision == Precision::Bf16).then(Autocast::bf16_cpu);
+    let _autocast = precision.begin(images.device());
     model.forward(images, mode)
 }
 
@@ -250,7 +300,7 @@ pub fn forward_forced(
     precision: Precision,
     trace: Trace,
 ) -> Result<Output, Error> {
-    let _autocast = (precision == Precision::Bf16).then(Autocast::bf16_cpu);
+    let _autocast = precision.begin(images.device());
     Ok(model.forward_forced(images, mode, trace)?)
 }
 
@@ -258,13 +308,4 @@ pub fn forward_forced(
 pub fn correct(logits: &Tensor, labels: &Tensor) -> Tensor {
     let _guard = tch::no_grad_guard();
     logits.argmax(1, false).eq_tensor(labels).sum(Kind::Int64)
-}
-
-/// # Errors
-/// [`Error::Precision`]: autocast to bfloat16 is bound for the CPU only.
-pub fn check_precision(precision: Precision, device: Device) -> Result<(), Error> {
-    if precision == Precision::Bf16 && device != Device::Cpu {
-        return Err(Error::Precision { device: format!("{device:?}") });
-    }
-    Ok(())
 }

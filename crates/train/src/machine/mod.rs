@@ -1,10 +1,14 @@
 //! What machine this is, and how much of it this process may use.
 
+mod device;
 pub mod neighbours;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use mp_native::cuda::Gpu;
 use tch::Device;
+
+pub use device::{DeviceChoice, device_name};
 
 /// What [`use_threads`] set last.
 static THREADS: AtomicUsize = AtomicUsize::new(1);
@@ -32,18 +36,17 @@ pub fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// The name of what computes: of the processor, or of a GPU.
+pub fn hardware(device: Device) -> String {
+    match device {
+        Device::Cuda(index) => Gpu::find(index).map_or_else(|_| device_name(device), |gpu| gpu.name),
+        _ => processor(),
+    }
+}
+
 /// The processor's name; the architecture's where the system does not say.
 pub fn processor() -> String {
     let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = text.lines().find(|line| line.starts_with("model name")).and_then(|line| line.split_once(':'));
     name.map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.trim().to_owned())
-}
-
-/// The name that summaries use: `cpu`, `cuda:0`.
-pub fn device_name(device: Device) -> String {
-    match device {
-        Device::Cpu => "cpu".to_owned(),
-        Device::Cuda(index) => format!("cuda:{index}"),
-        other => format!("{other:?}").to_lowercase(),
-    }
 }

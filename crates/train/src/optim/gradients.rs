@@ -4,7 +4,6 @@ use tch::Tensor;
 
 /// The gradients of parameters, as a whole.
 pub struct Gradients {
-    parameters: Vec<Entry>,
     list: ParameterList,
 }
 
@@ -15,7 +14,7 @@ impl Gradients {
         for entry in &parameters {
             list.push(&entry.tensor, false, &[]);
         }
-        Self { parameters, list }
+        Self { list }
     }
 
     /// Drops all gradients, so that the next backward pass makes new ones.
@@ -33,20 +32,23 @@ impl Gradients {
     pub fn clip(&mut self, max_norm: f64) -> Tensor {
         match self.list.clip(max_norm) {
             Some(norm) => Tensor::from(norm),
-            None => self.clip_composed(max_norm),
+            None => self.list.clip_left(max_norm).unwrap_or_else(|| Tensor::from(0.0)),
         }
     }
 
-    fn clip_composed(&self, max_norm: f64) -> Tensor {
-        let _guard = tch::no_grad_guard();
-        let all = self.parameters.iter().map(|entry| entry.tensor.grad());
-        let gradients: Vec<Tensor> = all.filter(Tensor::defined).collect();
-        let norms: Vec<Tensor> = gradients.iter().map(|gradient| gradient.norm()).collect();
-        let norm = Tensor::stack(&norms, 0).norm();
-        let factor = (max_norm / (&norm + 1e-6)).clamp_max(1.0);
-        for mut gradient in gradients {
-            let _ = gradient.g_mul_(&factor);
-        }
-        norm
+    /// Multiplies all gradients by `factor`, a float32 scalar where they are, and says whether all their numbers were finite; waits
+    /// for the device.
+    pub fn unscale(&mut self, factor: &Tensor) -> bool {
+        self.list.unscale(factor)
+    }
+
+    /// Holds on to the gradients that are there.
+    pub fn keep(&mut self) {
+        self.list.keep_gradients();
+    }
+
+    /// Gives every parameter the gradient that was kept, in the same memory.
+    pub fn restore(&mut self) {
+        self.list.restore_gradients();
     }
 }

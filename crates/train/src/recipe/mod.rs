@@ -11,6 +11,7 @@ mod finetune;
 mod numbers;
 mod overrides;
 mod parse;
+mod precision;
 mod procedure;
 mod spec;
 mod tables;
@@ -28,10 +29,12 @@ use mp_zoo::Drops;
 pub use mp_zoo::RoutingConfig;
 pub use numbers::{NUMBERS, Number};
 pub use overrides::Override;
+pub use precision::Precision;
 pub use procedure::{DistillationConfig, HintsConfig, ProcedureConfig, ScoreFunctionConfig};
 pub use spec::Spec;
 
 use crate::Error;
+pub use crate::machine::DeviceChoice;
 pub use crate::metric::MetricName;
 use crate::optim::OptimiserConfig;
 use crate::schedule::{Schedule, ScheduleConfig};
@@ -219,6 +222,13 @@ pub struct TrainConfig {
     pub seed: u64,
     /// Number format of the forward pass.
     pub precision: Precision,
+    /// Where the network runs.
+    pub device: DeviceChoice,
+    /// Whether a GPU gives the same bits in every run, so that a run that is gone on with is the unbroken one to the last bit; as on
+    /// the CPU, which always does. It takes longer.
+    pub deterministic: bool,
+    /// Whether a step is recorded once as a CUDA graph and then started as a whole, where the network allows it.
+    pub graphs: bool,
     /// Share of the target probability spread over all classes, 0 to below 1.
     pub label_smoothing: f64,
     /// How much the images of each class count in the loss.
@@ -260,6 +270,9 @@ impl Default for TrainConfig {
             accumulate: 1,
             seed: 1,
             precision: Precision::Fp32,
+            device: DeviceChoice::Auto,
+            deterministic: false,
+            graphs: true,
             label_smoothing: 0.0,
             class_weights: ClassWeights::Equal,
             path_gradients: PathGradients::Full,
@@ -328,25 +341,4 @@ pub enum PathGradients {
     Full,
     /// 1/P of that, as runs of earlier versions had it, which go on with it.
     Mean,
-}
-
-/// Number format of the forward pass; parameters and gradients are float32 in both.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    /// float32.
-    #[default]
-    Fp32,
-    /// Automatic mixed precision: products in bfloat16, the loss in float32.
-    Bf16,
-}
-
-impl Precision {
-    /// The name that recipes and summaries use.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Fp32 => "fp32",
-            Self::Bf16 => "bf16",
-        }
-    }
 }

@@ -26,6 +26,9 @@ const RULES: &[(&str, Rule)] = &[
             "sums are rounded in another order from here on, so the last digits are not those of an unbroken run",
         ),
     ),
+    ("train.device", Rule::Said("another kind of device rounds otherwise from here on")),
+    ("train.deterministic", Rule::Said("where it is false, a GPU may round otherwise in every run")),
+    ("train.graphs", Rule::Free),
     // Measured once, before the first step; the checkpoint has what was chosen.
     ("train.tune_paths", Rule::Free),
     (

@@ -88,7 +88,7 @@ pub fn train(
         Start::ResumeFrom(which) => Some(Prior::read(out, Some(which))?),
     };
     machine::use_threads(recipe.train.threads);
-    let device = Device::cuda_if_available();
+    let device = recipe.train.device.device()?;
     let (corpus, mut notes, found) = match &prior {
         Some(prior) => unchanged(prior, recipe, cache)?,
         None => (Corpus::open(recipe, cache)?, Vec::new(), None),
@@ -239,6 +239,7 @@ fn tuned(recipe: &Recipe, corpus: &Corpus, checkpoint: Option<&Checkpoint>, cach
         precision: recipe.train.precision,
         batch: recipe.train.batch_size,
         threads: recipe.train.threads,
+        device: recipe.train.device,
     };
     tuned.model.routing.execution = tune::explain(&tuning, cache, &mut |_| {})?.execution();
     Ok(tuned)

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use tch::Device;
+
 use crate::Error;
 use crate::apply::Trained;
 use crate::checkpoint::Which;
@@ -21,13 +23,14 @@ pub(super) fn procedure(
     identity: &Identity,
     steps_per_epoch: u64,
 ) -> Result<Box<dyn Procedure>, Error> {
+    let device = learner.store().device();
     Ok(match &recipe.procedure {
         ProcedureConfig::Supervised => Box::new(Supervised),
         ProcedureConfig::Distillation(config) => {
-            Box::new(Distillation::new(teacher(&config.teacher, identity)?, config.clone(), 0))
+            Box::new(Distillation::new(teacher(&config.teacher, identity, device)?, config.clone(), 0))
         }
         ProcedureConfig::Hints(config) => {
-            let teacher = teacher(&config.teacher, identity)?;
+            let teacher = teacher(&config.teacher, identity, device)?;
             Box::new(Hints::new(teacher, config, learner, recipe, steps_per_epoch)?)
         }
         ProcedureConfig::ScoreFunction(config) => {
@@ -36,8 +39,8 @@ pub(super) fn procedure(
     })
 }
 
-fn teacher(folder: &str, identity: &Identity) -> Result<Teacher, Error> {
-    let trained = Trained::of_run(&RunFolder::open(Path::new(folder))?, Which::Best)?;
+fn teacher(folder: &str, identity: &Identity, device: Device) -> Result<Teacher, Error> {
+    let trained = Trained::of_run(&RunFolder::open(Path::new(folder))?, Which::Best, device)?;
     let theirs = &trained.identity;
     let same = theirs.classes == identity.classes
         && (theirs.channels, theirs.size) == (identity.channels, identity.size)

@@ -119,7 +119,7 @@ impl Procedure for Hints {
         let output = learner.forward(batch.images, &[&self.guided]);
         let foretold = self.regressor.forward(&output.taps[0].1.to_kind(Kind::Float));
         let loss = hint_loss(&foretold, &answer.taps[0].1.to_kind(Kind::Float));
-        (&loss * batch.share).backward();
+        learner.backward(loss.shallow_clone(), batch.share);
         let correct = correct(output.logits(), batch.targets.labels);
         Ok(Found { loss: loss.detach(), routing_loss: None, correct })
     }
