@@ -16,7 +16,6 @@ use mp_train::split::Split;
 use mp_train::weights::{Fit, WeightFile};
 use mp_train::{Corpus, Recipe, RunFolder};
 use mp_zoo::{InputSize, ModelOptions};
-use tch::Device;
 
 const CACHE: &str = "no cache: digits are built in";
 

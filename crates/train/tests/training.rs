@@ -73,7 +73,7 @@ fn a_small_network_learns_digits_and_the_summary_says_so() {
 fn evaluating_a_checkpoint_gives_what_training_reported() {
     let (_root, folder) = trained(&["data.holdout=200", "optimiser.lr=0.01"]);
     let summary = folder.summary().unwrap().unwrap();
-    let evaluate = |which, split| of_run(&folder, which, split, Path::new(NO_CACHE)).unwrap().1;
+    let evaluate = |which, split| of_run(&folder, which, split, Path::new(NO_CACHE), Device::Cpu).unwrap().1;
 
     let last = evaluate(Which::Last, Split::Valid);
     assert_eq!((last.images, last.accuracy(), last.loss), (200, summary.valid_accuracy_last, summary.valid_loss_last));
@@ -113,7 +113,7 @@ fn the_temperature_of_gates_falls_by_the_same_factor_a_step_and_checkpoints_hold
     let expected = 4.0 * (1.0_f64 / 16.0).powf(19.0 / 20.0);
     assert!(held.len() == 3 && held.iter().all(|found| (found - expected).abs() < 1e-6), "{held:?}, {expected}");
     // What is judged later has the temperature that training ended with.
-    let found = of_run(&folder, Which::Last, Split::Valid, Path::new(NO_CACHE)).unwrap().1;
+    let found = of_run(&folder, Which::Last, Split::Valid, Path::new(NO_CACHE), Device::Cpu).unwrap().1;
     assert_eq!(found.accuracy(), folder.summary().unwrap().unwrap().valid_accuracy_last);
 }
 
