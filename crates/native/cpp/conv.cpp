@@ -7,6 +7,7 @@
 #include "boundary.h"
 #include "conv_kernels.h"
 #include "dispatch.h"
+#include "node.h"
 #include "parallel.h"
 
 #include <ATen/ATen.h>
@@ -114,7 +115,7 @@ at::Tensor convolve(const at::Tensor& map, const at::Tensor& weight, const at::T
     const int64_t strides[] = {stride, stride};
     y = at::conv2d(x, narrow, start, strides, kOne).contiguous(kFormat);
   }
-  auto node = c10::make_intrusive<ConvBackward>();
+  auto node = mp::make_node<ConvBackward>();
   node->set_next_edges(torch::autograd::collect_next_edges(x, weight, bias));
   torch::autograd::set_history(y, node);
   node->saved_x = SavedVariable(x, false);

@@ -7,6 +7,7 @@
 
 #include "boundary.h"
 #include "dispatch.h"
+#include "node.h"
 #include "norm_kernels.h"
 #include "parallel.h"
 
@@ -171,7 +172,7 @@ struct NormBackward : public torch::autograd::Node {
       return variable_list(4);
     }
     const auto x = saved_x.unpack();
-    const auto y = saved_y.unpack(c10::intrusive_ptr<Node>::reclaim_copy(this));
+    const auto y = saved_y.unpack(mp::share<torch::autograd::Node>(this));
     dy = dy.to(x.scalar_type()).contiguous(kFormat);
     if (at::GradMode::is_enabled()) {
       return composed_gradients(dy, x, y, saved_weight.unpack(), statistics, settings, residual);
@@ -285,7 +286,7 @@ at::Tensor norm(at::Tensor x, const at::Tensor& weight, const at::Tensor& bias, 
     });
   }
   if (differentiable) {
-    auto node = c10::make_intrusive<NormBackward>();
+    auto node = mp::make_node<NormBackward>();
     node->set_next_edges(torch::autograd::collect_next_edges(x, weight, bias, residual));
     torch::autograd::set_history(y, node);
     node->saved_x = SavedVariable(x, false);

@@ -5,6 +5,7 @@
 
 #include "dispatch.h"
 #include "mix_kernels.h"
+#include "node.h"
 
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/function.h>
@@ -142,7 +143,7 @@ void record(const variable_list& inputs, variable_list& outputs, at::MemoryForma
   if (!torch::autograd::compute_requires_grad(inputs)) {
     return;
   }
-  auto node = c10::make_intrusive<Node>();
+  auto node = make_node<Node>();
   node->set_next_edges(torch::autograd::collect_next_edges(inputs));
   for (const auto& input : inputs) {
     node->saved.emplace_back(input, false);

@@ -3,6 +3,7 @@
 
 #include "boundary.h"
 #include "dispatch.h"
+#include "node.h"
 #include "parallel.h"
 #include "pool_kernels.h"
 
@@ -117,7 +118,7 @@ const char* mp_max_pool(const at::Tensor* map, int64_t kernel, int64_t stride, i
       });
     }
     if (differentiable) {
-      auto node = c10::make_intrusive<MaxPoolBackward>();
+      auto node = mp::make_node<MaxPoolBackward>();
       node->set_next_edges(torch::autograd::collect_next_edges(x));
       torch::autograd::set_history(result, node);
       node->saved_x = SavedVariable(x, false);
