@@ -51,7 +51,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--passes", type=int, default=10, help="timed passes of a turn, of which the median counts")
     parser.add_argument("--mp-train", type=Path, default=REPOSITORY / "target/release/mp-train")
     parser.add_argument("--json", action="store_true")
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.device = "cpu"
+    return options
 
 
 def compare(model: str, batch: int, options: argparse.Namespace) -> dict:
@@ -61,7 +63,7 @@ def compare(model: str, batch: int, options: argparse.Namespace) -> dict:
         command = [options.mp_train, "bench", model, "--turns", "--forward", "--batch", batch]
         command += ["--threads", options.threads]
         others = [sys.executable, Path(__file__).with_name("inference_worker.py"), exported, "--threads", options.threads]
-        both = [Side([str(word) for word in words], surroundings(options), options.threads) for words in (command, others)]
+        both = [Side([str(word) for word in words], surroundings(options), options).ready() for words in (command, others)]
         rounds = []
         for number in range(options.rounds):
             # Another side begins each time.

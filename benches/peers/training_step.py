@@ -32,6 +32,7 @@ KEEP_FREED_MEMORY = {
     "MALLOC_TOP_PAD_": str(256 << 20),
 }
 SIDES = ["eager", "compile", "eager+malloc", "compile+malloc"]
+CUDA_SIDES = ["eager", "compile", "reduce-overhead"]
 
 
 def main() -> None:
@@ -50,9 +51,9 @@ def compare(options: argparse.Namespace) -> None:
         mp_train(options, "weights", options.model, weights)
         apart = check_agreement(weights, options)
         say(options, f"logits agree to {apart:.1e}")
-        sides = {"multipath": ours(options)}
+        sides = {"multipath": ours(options).ready()}
         for name in options.sides:
-            sides[name] = theirs(name, weights, options)
+            sides[name] = theirs(name, weights, options).ready()
             say(options, f"{name} is ready after {sides[name].about['seconds_to_start']} s")
         rounds = [take_turns(number, sides, options) for number in range(options.rounds)]
         for side in sides.values():
@@ -65,17 +66,30 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--model", dest="models", nargs="+", default=["resnet20"], help="one or several, as mp-train bench takes them"
     )
-    parser.add_argument("--precision", dest="precisions", nargs="+", choices=["fp32", "bf16"], default=["fp32"])
+    parser.add_argument("--precision",
+        dest="precisions",
+        nargs="+",
+        choices=["fp32", "tf32", "bf16", "fp16"],
+        default=["fp32"],
+    )
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument(
+        "--passes", type=positive, help="steps between two waits for the device; default: 1, on a GPU 20"
+    )
+    parser.add_argument("--no-graphs", action="store_true", help="our steps op by op on a GPU")
     parser.add_argument(
         "--batch", dest="images", type=positive, help="default: 128 for images of 32x32, 16 for larger ones"
     )
     parser.add_argument("--threads", type=positive, default=torch.get_num_threads())
     parser.add_argument("--rounds", type=positive, default=6, help="how often each side has its turn")
     parser.add_argument("--steps", type=positive, default=4, help="timed steps in a turn; their median counts")
-    parser.add_argument("--sides", nargs="+", choices=SIDES, default=SIDES, help="forms of PyTorch")
+    parser.add_argument("--sides", nargs="+", choices=[*SIDES, "reduce-overhead"], help="forms of PyTorch")
     parser.add_argument("--mp-train", type=Path, default=REPOSITORY / "target/release/mp-train")
     parser.add_argument("--json", action="store_true", help="print a JSON object for each network instead of text")
     options = parser.parse_args()
+    on_gpu = options.device == "cuda"
+    options.passes = options.passes or (20 if on_gpu else 1)
+    options.sides = options.sides or (CUDA_SIDES if on_gpu else SIDES)
     if not options.mp_train.exists():
         parser.error(f"no mp-train at {options.mp_train}: run `cargo build --release -p mp-cli` or give --mp-train")
     try:
@@ -93,22 +107,30 @@ def positive(text: str) -> int:
     return value
 
 
+NAMES = {"cpu": "cpu", "cuda": "cuda:0"}
+
+
 class Side:
     """A process that times steps of one network when it is asked to.
 
     Out of turn it is stopped: threads that wait actively for more work would take the cores from the other sides.
     """
 
-    def __init__(self, command: list[str], environment: dict[str, str], threads: int):
+    def __init__(self, command: list[str], environment: dict[str, str], options: argparse.Namespace):
         self.command = command
         self.process = subprocess.Popen(
             command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )  # fmt: skip
+        self.expected = {"device": NAMES[options.device], "threads": options.threads}
+
+    def ready(self) -> "Side":
+        """Waits until it is warm, and stops it."""
         self.about = self.answer()
         found = {key: self.about[key] for key in ("device", "threads")}
-        if found != {"device": "cpu", "threads": threads}:
-            sys.exit(f"{' '.join(command)} runs on {found}, expected the CPU and {threads} threads")
+        if found != self.expected:
+            sys.exit(f"{' '.join(self.command)} runs on {found}, expected {self.expected}")
         self.process.send_signal(signal.SIGSTOP)
+        return self
 
     def answer(self) -> dict:
         line = self.process.stdout.readline()
@@ -132,24 +154,28 @@ class Side:
 
 
 def surroundings(options: argparse.Namespace) -> dict[str, str]:
-    """The environment of every side: the CPU, as many threads, and no setting of the allocator that we inherited."""
+    """The environment of every side: the device, as many threads, and no setting of the allocator that we inherited."""
     kept = {name: value for name, value in os.environ.items() if name not in KEEP_FREED_MEMORY}
-    return kept | {"OMP_NUM_THREADS": str(options.threads), "CUDA_VISIBLE_DEVICES": ""}
+    hidden = {"CUDA_VISIBLE_DEVICES": ""} if options.device == "cpu" else {}
+    return kept | {"OMP_NUM_THREADS": str(options.threads)} | hidden
 
 
 def ours(options: argparse.Namespace) -> Side:
     command = [options.mp_train, "bench", options.model, "--turns", "--train", "--precision", options.precision]
     command += ["--batch", options.batch, "--threads", options.threads]
-    return Side([str(word) for word in command], surroundings(options), options.threads)
+    command += ["--device", options.device, "--passes", options.passes]
+    command += ["--no-graphs"] if options.no_graphs else []
+    return Side([str(word) for word in command], surroundings(options), options)
 
 
 def theirs(name: str, weights: Path, options: argparse.Namespace) -> Side:
     form, _, malloc = name.partition("+")
     command = [sys.executable, Path(__file__).with_name("worker.py"), options.model, weights]
     command += ["--precision", options.precision, "--batch", options.batch, "--threads", options.threads]
-    command += ["--compile"] if form == "compile" else []
+    command += ["--device", options.device, "--passes", options.passes]
+    command += ["--compile", "default" if form == "compile" else form] if form != "eager" else []
     environment = surroundings(options) | (KEEP_FREED_MEMORY if malloc else {})
-    return Side([str(word) for word in command], environment, options.threads)
+    return Side([str(word) for word in command], environment, options)
 
 
 def take_turns(number: int, sides: dict[str, Side], options: argparse.Namespace) -> dict[str, float]:

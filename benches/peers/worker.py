@@ -23,10 +23,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model")
     parser.add_argument("weights")
-    parser.add_argument("--precision", choices=["fp32", "bf16"], required=True)
+    parser.add_argument("--precision", choices=["fp32", "tf32", "bf16", "fp16"], required=True)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--passes", type=int, default=1, help="steps between two waits for the device")
     parser.add_argument("--batch", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--compile", choices=["default", "reduce-overhead"])
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
@@ -37,7 +39,7 @@ def main() -> None:
         side.step()
     # Compiling takes place in the first step.
     ready = time.perf_counter() - start
-    answer({"device": "cpu", "threads": torch.get_num_threads(), "seconds_to_start": round(ready, 1)})
+    answer({"device": side.name, "threads": torch.get_num_threads(), "seconds_to_start": round(ready, 1)})
     for line in sys.stdin:
         untimed, timed = map(int, line.split())
         for _ in range(untimed):
@@ -49,35 +51,47 @@ class Side:
     """One model, one optimiser and one batch for the whole run."""
 
     def __init__(self, options: argparse.Namespace):
-        self.bf16 = options.precision == "bf16"
+        self.device, self.passes = options.device, options.passes
+        self.name = "cuda:0" if self.device == "cuda" else "cpu"
+        self.narrow = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(options.precision)
+        for backend in (torch.backends.cudnn, torch.backends.cuda.matmul):
+            backend.allow_tf32 = options.precision == "tf32"
+        torch.backends.cudnn.benchmark = True
         model = build(options.model)
         model.load_state_dict(load_file(options.weights))
-        model = model.to(memory_format=torch.channels_last).train()
+        model = model.to(device=self.device, memory_format=torch.channels_last).train()
         groups = [{"params": [], "weight_decay": 0.0}, {"params": [], "weight_decay": 5e-4}]
         for name, parameter in model.named_parameters():
             decays = parameter.dim() > 1 and "bias" not in name
             groups[decays]["params"].append(parameter)
-        self.optimiser = torch.optim.SGD(groups, lr=1e-4, momentum=0.9, nesterov=True)
-        self.model = torch.compile(model) if options.compile else model
+        fused = True if self.device == "cuda" else None
+        self.optimiser = torch.optim.SGD(groups, lr=1e-4, momentum=0.9, nesterov=True, fused=fused)
+        self.model = torch.compile(model, mode=options.compile) if options.compile else model
+        self.scaler = torch.amp.GradScaler(self.device, enabled=options.precision == "fp16")
         size = size_of(options.model)
-        self.images = torch.randn(options.batch, 3, size, size).to(memory_format=torch.channels_last)
-        self.labels = torch.randint(classes_of(options.model), (options.batch,))
+        images = torch.randn(options.batch, 3, size, size, device=self.device)
+        self.images = images.to(memory_format=torch.channels_last)
+        self.labels = torch.randint(classes_of(options.model), (options.batch,), device=self.device)
         self.auxiliary = AUXILIARY.get(options.model, 0.0)
 
     def step(self) -> None:
         self.optimiser.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+        with torch.autocast(self.device, self.narrow, enabled=self.narrow is not None):
             found = self.model(self.images)
         # Networks with auxiliary heads give the final logits first.
         heads = found if isinstance(found, tuple) else (found,)
         final, *others = [nn.functional.cross_entropy(logits.float(), self.labels) for logits in heads]
-        (final + self.auxiliary * sum(others)).backward()
-        self.optimiser.step()
+        self.scaler.scale(final + self.auxiliary * sum(others)).backward()
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
 
     def timed(self) -> float:
         start = time.perf_counter()
-        self.step()
-        return 1e3 * (time.perf_counter() - start)
+        for _ in range(self.passes):
+            self.step()
+        if self.device == "cuda":
+            torch.cuda.synchronize()
+        return 1e3 * (time.perf_counter() - start) / self.passes
 
 
 def answer(value: dict) -> None:

@@ -325,6 +325,9 @@ pub(crate) struct Bench {
     /// Let the images of models that skip layers skip so much that they cost this share of the multiply-adds on average
     #[arg(long, value_name = "SHARE", value_parser = share, requires = "forward")]
     pub(crate) budget: Option<f64>,
+    /// In place of timing, show how far the device is from the CPU in float32: logits, gradients and a step from the same weights
+    #[arg(long, conflicts_with_all = ["peak", "profile", "explain", "forward", "budget", "weights"])]
+    pub(crate) agree: bool,
     /// Show the time of each kind of op in place of the comparison
     #[arg(long, conflicts_with = "peak")]
     pub(crate) profile: bool,

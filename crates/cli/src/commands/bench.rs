@@ -35,6 +35,13 @@ pub(crate) fn run(args: Bench) -> anyhow::Result<()> {
     if args.turns {
         return Ok(bench::turns(&benchmark, &mut io::stdin().lock(), &mut io::stdout())?);
     }
+    if args.agree {
+        let found = bench::agreement(&benchmark, &mut |_| {})?;
+        let shown = if args.json { output::json(&found) } else { output::text(&found.to_string()) };
+        shown?;
+        anyhow::ensure!(found.holds(), "{} does not compute what the CPU computes: see the lines above", found.device);
+        return Ok(());
+    }
     if args.profile {
         let profiles = bench::profile(&benchmark)?;
         let table = || profiles.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n");

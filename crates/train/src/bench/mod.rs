@@ -1,5 +1,6 @@
 //! How long models take: side by side, op by op, and layer by layer in each way of computing it.
 
+mod agreement;
 mod contestant;
 mod peak;
 mod profile;
@@ -18,6 +19,7 @@ use mp_routing::figure;
 use peak::Peak;
 use serde::Serialize;
 
+pub use agreement::{Agreed, Agreement, Distances, Recorded, agreement};
 pub use profile::{OpShare, Profile, profile};
 pub use turns::turns;
 

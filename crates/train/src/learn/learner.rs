@@ -245,7 +245,7 @@ impl Learner {
         if let Some(scale) = &mut self.loss_scale
             && !scale.unscale(&mut self.gradients)
         {
-            self.gradients.iter_mut().for_each(Gradients::clear);
+            self.clear_gradients();
             return;
         }
         if self.clip_norm > 0.0 {
@@ -254,10 +254,15 @@ impl Learner {
             }
         }
         self.optimiser.step(rate);
-        self.gradients.iter_mut().for_each(Gradients::clear);
+        self.clear_gradients();
         if let Some(ema) = &mut self.ema {
             ema.update();
         }
+    }
+
+    /// Drops the gathered gradients without a step.
+    pub fn clear_gradients(&mut self) {
+        self.gradients.iter_mut().for_each(Gradients::clear);
     }
 
     /// Whether every number of the model is finite; waits for the device.

@@ -204,7 +204,7 @@ mod tests {
     fn a_misspelt_value_is_answered_with_the_valid_ones() {
         assert_eq!(
             message("[train]\nprecision = \"fp-32\"\n"),
-            "my.toml:2:13: unknown value `fp-32`, did you mean `fp32`? (valid: fp32, bf16)"
+            "my.toml:2:13: unknown value `fp-32`, did you mean `fp32`? (valid: fp32, tf32, bf16, fp16)"
         );
     }
 
