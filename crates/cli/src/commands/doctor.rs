@@ -102,7 +102,8 @@ fn processors(limits: &Limits, threads: usize) -> String {
     let unknown = |number: Option<usize>| number.map_or("an unknown number".to_owned(), |number| number.to_string());
     let quota = limits.quota.map_or("no quota".to_owned(), |quota| format!("a quota of {quota}"));
     let load = limits.load.map_or_else(String::new, |load| format!(", load {load}"));
-    format!("{threads} threads; bound to {} of {}, {quota}{load}", unknown(limits.bound), unknown(limits.online))
+    let threads = if threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") };
+    format!("{threads}; bound to {} of {}, {quota}{load}", unknown(limits.bound), unknown(limits.online))
 }
 
 fn memory(limits: &Limits) -> String {

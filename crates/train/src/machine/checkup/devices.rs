@@ -20,9 +20,9 @@ pub struct Libtorch {
     pub file: Option<String>,
     /// The vector instructions that its kernels use here.
     pub vectors: Option<String>,
-    /// The version of CUDA that it was built with, if any.
+    /// The version of CUDA that it runs on, where it comes with that.
     pub cuda: Option<String>,
-    /// The version of cuDNN that it was built with, if any.
+    /// The version of cuDNN that it runs on, where it comes with that.
     pub cudnn: Option<String>,
     /// Whether this program was built with what it has of its own for CUDA.
     pub own_cuda: bool,
@@ -32,13 +32,15 @@ impl Libtorch {
     /// The one that is loaded.
     pub fn here() -> Self {
         let Configuration { version, vectors, cuda, cudnn } = Configuration::loaded();
+        // The CPU's library of a build with CUDA names its version even where it is alone.
+        let with_cuda = tch::utils::has_cudart();
         Self {
             built_for: libtorch::built_for(),
             version,
             file: libtorch::file().map(|file| file.display().to_string()),
             vectors,
-            cuda,
-            cudnn,
+            cuda: cuda.filter(|_| with_cuda),
+            cudnn: cudnn.filter(|_| with_cuda),
             own_cuda: mp_native::cuda::is_built(),
         }
     }

@@ -116,7 +116,7 @@ fn gpus(checkup: &Checkup, note: &mut dyn FnMut(Severity, String, String)) {
         match (&checkup.libtorch.cuda, visible) {
             (None, _) => note(
                 Severity::Slow,
-                "there is a GPU, and this libtorch was built without CUDA".to_owned(),
+                "there is a GPU, and this libtorch comes without CUDA".to_owned(),
                 "use a PyTorch with CUDA: LIBTORCH_USE_PYTORCH=1, or `cargo xtask portable`".to_owned(),
             ),
             // Hidden on purpose.
@@ -336,7 +336,7 @@ mod tests {
         assert_eq!(findings(&hidden), []);
         let mut without = unseen();
         without.libtorch.cuda = None;
-        assert!(only(&without, Severity::Slow).starts_with("there is a GPU, and this libtorch was built without CUDA"));
+        assert!(only(&without, Severity::Slow).starts_with("there is a GPU, and this libtorch comes without CUDA"));
     }
 
     #[test]
