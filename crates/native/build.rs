@@ -45,6 +45,7 @@ fn main() {
         "fused_steps",
         "gate_inputs",
         "gate_kernels",
+        "libtorch",
         "memory",
         "mix",
         "mix_kernels",

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod compare;
+mod doctor;
 mod eval;
 mod models;
 
@@ -17,6 +18,7 @@ use mp_train::recipe::{DeviceChoice, Override, Precision};
 use crate::commands::Command;
 
 pub(crate) use compare::Compare;
+pub(crate) use doctor::Doctor;
 pub(crate) use eval::{Eval, Images};
 pub(crate) use models::{By, Models};
 

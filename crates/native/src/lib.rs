@@ -14,6 +14,7 @@ mod conv;
 mod conv_norm;
 pub mod cuda;
 mod gate_inputs;
+pub mod libtorch;
 mod memory;
 mod mix;
 mod norm;

@@ -18,6 +18,11 @@ pub(crate) enum State {
 
 /// Where libtorch goes, given the environment's `XDG_CACHE_HOME` and `HOME`.
 pub(crate) fn folder(os: &str, xdg_cache_home: Option<OsString>, home: Option<OsString>) -> Result<PathBuf, Failure> {
+    Ok(ours(os, xdg_cache_home, home)?.join(format!("libtorch-{VERSION}-cpu")))
+}
+
+/// The folder of everything that we keep in the user's cache.
+pub(crate) fn ours(os: &str, xdg_cache_home: Option<OsString>, home: Option<OsString>) -> Result<PathBuf, Failure> {
     let home = home.map(PathBuf::from).filter(|path| path.is_absolute());
     // The XDG specification says to ignore a relative path.
     let xdg = xdg_cache_home.map(PathBuf::from).filter(|path| path.is_absolute());
@@ -27,7 +32,7 @@ pub(crate) fn folder(os: &str, xdg_cache_home: Option<OsString>, home: Option<Os
             "no place for libtorch: set HOME or XDG_CACHE_HOME to an absolute path, or LIBTORCH to a libtorch",
         )
     })?;
-    Ok(caches.join("multipath").join(format!("libtorch-{VERSION}-cpu")))
+    Ok(caches.join("multipath"))
 }
 
 /// Judges a folder by the sizes of its libraries and by the few files that a build reads first.

@@ -21,6 +21,12 @@ impl<'a> Checkout<'a> {
         Ok(Self { root, libtorch: libtorch::ensure(root)? })
     }
 
+    /// The clone at `root`, built with the libtorch in `folder` whatever the environment says.
+    pub(crate) fn with(root: &'a Path, folder: PathBuf) -> Result<Self, Failure> {
+        require_compiler()?;
+        Ok(Self { root, libtorch: Libtorch::Given(folder) })
+    }
+
     /// A command in the root of the clone, in the environment that the user's shell would give it.
     pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
@@ -32,9 +38,18 @@ impl<'a> Checkout<'a> {
                 command.env_remove(name);
             }
         }
-        if matches!(self.libtorch, Libtorch::Cached(_)) {
-            // It came from the `.cargo/libtorch.toml` of before: Cargo shall read the file as it is now.
-            command.env_remove("LIBTORCH");
+        match &self.libtorch {
+            Libtorch::Python | Libtorch::Own(_) => {}
+            Libtorch::Cached(_) => {
+                // It came from the `.cargo/libtorch.toml` of before: Cargo shall read the file as it is now.
+                command.env_remove("LIBTORCH");
+            }
+            Libtorch::Given(folder) => {
+                command.env("LIBTORCH", folder);
+                for other in ["LIBTORCH_USE_PYTORCH", "LIBTORCH_LIB", "LIBTORCH_INCLUDE"] {
+                    command.env_remove(other);
+                }
+            }
         }
         command
     }

@@ -26,9 +26,9 @@ pub(crate) fn install(folder: &Path, build: &Build) -> Result<(), Failure> {
         State::Broken(why) => eprintln!("{} is broken ({why}): fetching it again", folder.display()),
         State::Absent => {}
     }
-    require_pip()?;
+    require_pip(BY_HAND)?;
     remove_leftovers(parent, folder);
-    require_space(parent, build)?;
+    require_space(parent, build.peak_bytes())?;
 
     let megabytes = build.download_bytes() / 1_000_000;
     eprintln!("fetching libtorch {VERSION} for {} ({megabytes} MB) into {}", build.platform, parent.display());
@@ -46,7 +46,7 @@ pub(crate) fn install(folder: &Path, build: &Build) -> Result<(), Failure> {
 }
 
 /// Held until dropped, or until the process ends in whatever way, so that two clones never fetch at once.
-fn lock(path: &Path) -> Result<File, Failure> {
+pub(crate) fn lock(path: &Path) -> Result<File, Failure> {
     let file = File::create(path).map_err(|error| unwritable(path, &error))?;
     match file.try_lock() {
         Ok(()) => return Ok(file),
@@ -59,15 +59,16 @@ fn lock(path: &Path) -> Result<File, Failure> {
     Ok(file)
 }
 
-fn require_pip() -> Result<(), Failure> {
+/// Checks that python3 has pip; `otherwise` says what to do without it.
+pub(crate) fn require_pip(otherwise: &str) -> Result<(), Failure> {
     let python = Command::new("python3").args(["-m", "pip", "--version"]).output();
     match python {
         Ok(output) if output.status.success() => Ok(()),
         Ok(_) => Err(Failure::setup(format!(
-            "python3 has no pip, which fetches libtorch: install it (Debian: python3-pip), or {BY_HAND}"
+            "python3 has no pip, which fetches libtorch: install it (Debian: python3-pip), or {otherwise}"
         ))),
         Err(_) => {
-            Err(Failure::setup(format!("python3 was not found; its pip fetches libtorch: install it, or {BY_HAND}")))
+            Err(Failure::setup(format!("python3 was not found; its pip fetches libtorch: install it, or {otherwise}")))
         }
     }
 }
@@ -124,10 +125,9 @@ fn remove_leftovers(parent: &Path, folder: &Path) {
 }
 
 /// Checked beforehand because pip answers a full disk with a stack trace.
-fn require_space(parent: &Path, build: &Build) -> Result<(), Failure> {
+pub(crate) fn require_space(parent: &Path, needed: u64) -> Result<(), Failure> {
     let output = Command::new("df").arg("-Pk").arg(parent).output();
     let free = output.ok().and_then(|output| free_bytes(&String::from_utf8_lossy(&output.stdout)));
-    let needed = build.peak_bytes();
     match free {
         Some(free) if free < needed => Err(Failure::setup(format!(
             "{} has {} MB free and fetching libtorch takes {} MB: make room, or set XDG_CACHE_HOME to another folder",
@@ -191,7 +191,8 @@ fn unpack(file: &Path, wheel: &Wheel, partial: &Partial) -> Result<(), Failure> 
     Err(Failure::step(format!("{} could not be unpacked, nothing was kept: {why}", wheel.package)))
 }
 
-fn unwritable(path: &Path, error: &io::Error) -> Failure {
+/// What to say where the cache cannot be written to.
+pub(crate) fn unwritable(path: &Path, error: &io::Error) -> Failure {
     Failure::setup(format!("cannot write {}: {error}; set XDG_CACHE_HOME to a folder with 2 GB free", path.display()))
 }
 

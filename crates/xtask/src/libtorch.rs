@@ -19,13 +19,15 @@ pub(crate) enum Libtorch {
     Own(PathBuf),
     /// Ours, in the user's cache.
     Cached(PathBuf),
+    /// The one that a task works with whatever the environment says.
+    Given(PathBuf),
 }
 
 impl fmt::Display for Libtorch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Python => f.write_str("the PyTorch of python3 (LIBTORCH_USE_PYTORCH is set)"),
-            Self::Own(folder) | Self::Cached(folder) => write!(f, "{}", folder.display()),
+            Self::Own(folder) | Self::Cached(folder) | Self::Given(folder) => write!(f, "{}", folder.display()),
         }
     }
 }
@@ -42,7 +44,7 @@ pub(crate) fn ensure(root: &Path) -> Result<Libtorch, Failure> {
         || cache::folder(os, variable("XDG_CACHE_HOME"), variable("HOME")),
     )?;
     match &chosen {
-        Libtorch::Python => {}
+        Libtorch::Python | Libtorch::Given(_) => {}
         Libtorch::Own(folder) => check_own(folder, variable("LIBTORCH_LIB").map(PathBuf::from))?,
         Libtorch::Cached(folder) => {
             let build = Build::find(os, arch).filter(|_| !cfg!(target_env = "musl")).ok_or_else(|| {

@@ -6,6 +6,7 @@ mod cargo;
 mod failure;
 mod fetch;
 mod libtorch;
+mod portable;
 mod quickstart;
 mod suite;
 mod wheels;
@@ -23,6 +24,11 @@ cargo xtask COMMAND
   bench       time routed, unrouted and widened networks in turns, and write docs/src/performance.md;
               --check fails where a ratio is over its bound, --rounds N, --peers PYTHON compares with PyTorch
   libtorch    fetch libtorch if it is not there, and print its folder
+  portable    build mp-train for a machine that has only PyTorch with CUDA (x86-64 Linux; no GPU is needed here):
+              --torch 2.11|2.13, of that PyTorch (default 2.13); --out FILE (default mp-train-torch2.13); --xz also
+              compresses it; --test first runs the tests of mp-native, mp-nn and mp-routing against that PyTorch;
+              --site DIR, an unpacked site-packages in place of 2.5 GB that are fetched; --python-tag TAG (cp312), of
+              the wheel that is fetched; --work DIR, for what is built (default target/portable-2.13)
   help        print this
 
 libtorch goes once into $XDG_CACHE_HOME/multipath (or ~/.cache/multipath; on macOS ~/Library/Caches/multipath) and
@@ -35,6 +41,7 @@ enum Task {
     Test,
     Bench(bench::Options),
     Libtorch,
+    Portable(portable::Options),
     Help,
 }
 
@@ -50,7 +57,7 @@ fn main() -> ExitCode {
 }
 
 fn parse(arguments: &[String]) -> Result<Task, Failure> {
-    let commands = "quickstart, test, bench, libtorch, help";
+    let commands = "quickstart, test, bench, libtorch, portable, help";
     let Some((name, rest)) = arguments.split_first() else {
         return Err(Failure::setup(format!("no command given: `cargo xtask` takes one of {commands}")));
     };
@@ -59,6 +66,7 @@ fn parse(arguments: &[String]) -> Result<Task, Failure> {
         "test" => Task::Test,
         "bench" => return bench::Options::parse(rest).map(Task::Bench),
         "libtorch" => Task::Libtorch,
+        "portable" => return portable::Options::parse(rest).map(Task::Portable),
         "help" | "-h" | "--help" => Task::Help,
         _ => return Err(Failure::setup(format!("unknown command `{name}`: `cargo xtask` takes one of {commands}"))),
     };
@@ -81,6 +89,7 @@ fn run(task: &Task, root: &Path) -> Result<(), Failure> {
         Task::Quickstart => quickstart::run(root),
         Task::Test => suite::run(root),
         Task::Bench(options) => bench::run(root, options),
+        Task::Portable(options) => portable::run(root, options),
     }
 }
 
@@ -105,14 +114,18 @@ mod tests {
         let listed = commands.filter_map(|line| line.split_whitespace().next());
         let tasks: Vec<Task> = listed.map(|name| parse_line(name).expect(name)).collect();
         let bench = Task::Bench(bench::Options::parse(&[]).expect("no options needed"));
-        assert_eq!(tasks, [Task::Quickstart, Task::Test, bench, Task::Libtorch, Task::Help]);
+        let portable = Task::Portable(portable::Options::parse(&[]).expect("no options needed"));
+        assert_eq!(tasks, [Task::Quickstart, Task::Test, bench, Task::Libtorch, portable, Task::Help]);
     }
 
     #[test]
     fn bad_usage_is_one_line_and_exit_code_two() {
         for (line, message) in [
-            ("", "no command given: `cargo xtask` takes one of quickstart, test, bench, libtorch, help"),
-            ("tset", "unknown command `tset`: `cargo xtask` takes one of quickstart, test, bench, libtorch, help"),
+            ("", "no command given: `cargo xtask` takes one of quickstart, test, bench, libtorch, portable, help"),
+            (
+                "tset",
+                "unknown command `tset`: `cargo xtask` takes one of quickstart, test, bench, libtorch, portable, help",
+            ),
             ("test --all", "`cargo xtask test` takes no arguments, found `--all`"),
         ] {
             let failure = parse_line(line).unwrap_err();

@@ -45,15 +45,23 @@ fn steps(checkout: &Checkout<'_>) -> Result<Vec<Step>, Failure> {
 }
 
 fn tests(checkout: &Checkout<'_>) -> Command {
+    let mut command = checkout.cargo(&format!("{} --workspace --lib --bins --tests", runner(checkout)));
+    one_thread_each(&mut command);
+    command
+}
+
+/// Cargo's command that runs tests here: nextest where it is installed.
+pub(crate) fn runner(checkout: &Checkout<'_>) -> &'static str {
     let mut nextest = checkout.cargo("nextest --version");
     let installed = nextest.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
-    let runner = if installed { "nextest run" } else { "test" };
-    let mut command = checkout.cargo(&format!("{runner} --workspace --lib --bins --tests"));
-    // The tests run beside each other already: more threads in each would only wait for one another.
+    if installed { "nextest run" } else { "test" }
+}
+
+/// The tests run beside each other already: more threads in each would only wait for one another.
+pub(crate) fn one_thread_each(tests: &mut Command) {
     if std::env::var_os("OMP_NUM_THREADS").is_none() {
-        command.env("OMP_NUM_THREADS", "1");
+        tests.env("OMP_NUM_THREADS", "1");
     }
-    command
 }
 
 /// The examples of all crates, by name. They are run as executables and not by `cargo run`, which would build the

@@ -3,6 +3,7 @@
 mod bench;
 mod compare;
 mod data;
+mod doctor;
 mod eval;
 mod matching;
 mod models;
@@ -81,6 +82,8 @@ commands! {
     /// Fetch, inspect and pack data sets
     #[command(subcommand)]
     Data(args::Data): data::run;
+    /// Say what this machine gives, and what about it is broken or slow
+    Doctor(args::Doctor): doctor::run;
 }
 
 /// A file of weights, under the names of a scheme where one is named.

@@ -3,7 +3,7 @@ use super::*;
 #[test]
 fn every_command_explains_itself_with_examples() {
     let here = Path::new(".");
-    let commands: [&[&str]; 10] = [
+    let commands: [&[&str]; 11] = [
         &["train"],
         &["eval"],
         &["predict"],
@@ -14,6 +14,7 @@ fn every_command_explains_itself_with_examples() {
         &["data", "fetch"],
         &["data", "inspect"],
         &["data", "pack"],
+        &["doctor"],
     ];
     for command in commands {
         let help = succeed(mp_train(here, &[command, &["--help"]].concat()));

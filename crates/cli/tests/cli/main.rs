@@ -2,6 +2,7 @@
 
 mod compare;
 mod data;
+mod doctor;
 mod figures;
 mod goes_on;
 mod help;

@@ -39,7 +39,8 @@ impl DeviceChoice {
 /// What there is in the place of a GPU that is not there.
 fn found(gpus: usize) -> String {
     match gpus {
-        0 if !tch::utils::has_cuda() => "cpu or auto: this libtorch was built without CUDA".to_owned(),
+        // Unlike `has_cuda`, this does not ask for a GPU too.
+        0 if !tch::utils::has_cudart() => "cpu or auto: this libtorch comes without CUDA".to_owned(),
         0 => "cpu or auto: no GPU is visible (see nvidia-smi and CUDA_VISIBLE_DEVICES)".to_owned(),
         1 => "cpu, auto or cuda:0, the only GPU here".to_owned(),
         gpus => format!("cpu, auto or one of cuda:0 to cuda:{}", gpus - 1),

@@ -1,5 +1,6 @@
 //! What machine this is, and how much of it this process may use.
 
+pub mod checkup;
 mod device;
 pub mod neighbours;
 
