@@ -126,8 +126,8 @@ impl Paths {
                     .map(|j| {
                         let factor = |i: usize| per_sample(&weights.select(2, j).select(1, i as i64), inputs[i].dim());
                         let mut y = &inputs[0] * factor(0);
-                        for i in 1..sources {
-                            y = y.addcmul_(&inputs[i], &factor(i));
+                        for (i, x) in inputs[..sources].iter().enumerate().skip(1) {
+                            y = y.addcmul_(x, &factor(i));
                         }
                         y
                     })
