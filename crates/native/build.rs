@@ -10,6 +10,7 @@ fn main() {
     let root = std::env::var_os("LIBTORCH_INCLUDE").map_or_else(|| lib.join(".."), PathBuf::from);
     let include = root.join("include");
     println!("cargo::rerun-if-changed=cpp");
+    println!("cargo::rerun-if-changed=cuda");
     println!("cargo::rustc-check-cfg=cfg(mp_cuda)");
     let cuda = cuda_headers(&lib);
     // For the test that builds the kernels once more, under sanitizers.
@@ -62,10 +63,14 @@ fn main() {
     .compile("mp_native");
     if cuda.is_some() {
         println!("cargo::rustc-cfg=mp_cuda");
-        build(&["cuda/device", "cuda/graph"]).compile("mp_native_cuda");
+        build(&["cuda/device", "cuda/gate_inputs", "cuda/graph", "cuda/jit", "cuda/mix", "cuda/norm"])
+            .include(embedded_kernels())
+            .compile("mp_native_cuda");
         println!("cargo::rustc-link-search=native={}", lib.display());
         println!("cargo::rustc-link-lib=dylib=torch_cuda");
         println!("cargo::rustc-link-lib=dylib=c10_cuda");
+    } else {
+        build(&["cuda/absent"]).compile("mp_native_cuda");
     }
     build(&["step_kernels"])
         // See step_kernels.h. A root that need not set `errno` is one instruction.
@@ -92,4 +97,35 @@ fn cuda_headers(lib: &Path) -> Option<PathBuf> {
         );
     }
     found
+}
+
+/// What the text of kernels includes.
+const KERNEL_HEADERS: [&str; 2] = ["calls.cuh", "numbers.cuh"];
+
+/// Kernels in CUDA C++, in the order of `Source` in `cpp/cuda/jit.h`.
+const KERNELS: [&str; 3] = ["norm.cu", "mix.cu", "gate_inputs.cu"];
+
+/// Writes `kernel_sources.h`, which has the kernels' text for the compiler that runs when they are called, to the folder that it
+/// gives.
+fn embedded_kernels() -> PathBuf {
+    let folder = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let literal = |file: &str| {
+        let text = std::fs::read_to_string(Path::new("cuda").join(file)).expect("the text of a kernel");
+        format!("R\"kernel({text})kernel\"")
+    };
+    let list =
+        |files: &[&str], of: &dyn Fn(&str) -> String| files.iter().map(|file| of(file)).collect::<Vec<_>>().join(",\n");
+    let name = |file: &str| format!("\"{file}\"");
+    let text = format!(
+        "#pragma once\n\
+         struct KernelSource {{ const char* name; const char* text; }};\n\
+         constexpr const char* kHeaderNames[] = {{{}}};\n\
+         constexpr const char* kHeaderTexts[] = {{{}}};\n\
+         constexpr KernelSource kKernels[] = {{{}}};\n",
+        list(&KERNEL_HEADERS, &name),
+        list(&KERNEL_HEADERS, &literal),
+        list(&KERNELS, &|file| format!("{{{}, {}}}", name(file), literal(file))),
+    );
+    std::fs::write(folder.join("kernel_sources.h"), text).expect("OUT_DIR takes files");
+    folder
 }

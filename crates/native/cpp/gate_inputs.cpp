@@ -3,6 +3,7 @@
 // pass.
 
 #include "boundary.h"
+#include "cuda/gate_inputs.h"
 #include "dispatch.h"
 #include "mix_kernels.h"
 #include "parallel.h"
@@ -44,6 +45,12 @@ struct GateInputsBackward : public mp::PathsNode {
       return mp::composed_gradients(xs, weights, part);
     }
     auto dxs = empty_like_sources(xs);
+    if (weights.size(0) > 0 && xs[0].is_cuda()) {
+      const auto shape = shape_of(xs, weights, format);
+      dxs.push_back(
+          mp::gpu_gate_inputs_gradients(xs, weights, gradients, variable_list(dxs), shape.rows, shape.width));
+      return dxs;
+    }
     const auto dweights = at::empty_like(weights);
     if (weights.size(0) > 0) {
       const auto shape = shape_of(xs, weights, format);
@@ -70,7 +77,10 @@ variable_list gate_inputs(const variable_list& xs, const at::Tensor& weights) {
     for (int64_t j = 0; j < weights.size(2); ++j) {
       zs.push_back(wide(xs, format));
     }
-    if (weights.size(0) > 0) {
+    if (weights.size(0) > 0 && xs[0].is_cuda()) {
+      const auto shape = shape_of(xs, weights, format);
+      mp::gpu_gate_inputs(xs, weights, zs, shape.rows, shape.width);
+    } else if (weights.size(0) > 0) {
       const auto shape = shape_of(xs, weights, format);
       mp::dispatch(xs[0].scalar_type(), [&]<typename Number, typename Real>() {
         const auto x = pointers<const Number>(xs);

@@ -5,6 +5,7 @@
 // take one pass for both the maps' and the weights'.
 
 #include "boundary.h"
+#include "cuda/mix.h"
 #include "dispatch.h"
 #include "mix_kernels.h"
 #include "parallel.h"
@@ -68,6 +69,10 @@ struct MixBackward : public mp::PathsNode {
       return mp::composed_gradients(xs, weights, [&](int64_t j, int64_t) { return gradients[j]; });
     }
     auto dxs = empty_like_sources(xs);
+    if (xs[0].is_cuda()) {
+      dxs.push_back(mp::gpu_mix_gradients(xs, weights, gradients, variable_list(dxs)));
+      return dxs;
+    }
     const auto dweights = at::empty_like(weights);
     const auto shape = shape_of(xs, weights);
     mp::dispatch(xs[0].scalar_type(), [&]<typename Number, typename Weight>() {
@@ -86,9 +91,13 @@ variable_list mix(const variable_list& xs, const at::Tensor& weights) {
     for (int64_t j = 0; j < weights.size(2); ++j) {
       ys.push_back(at::empty_like(xs[0], format));
     }
-    const auto shape = shape_of(xs, weights);
-    mp::dispatch(xs[0].scalar_type(),
-                 [&]<typename Number, typename Weight>() { forward<Number, Weight>(shape, xs, weights, ys); });
+    if (xs[0].is_cuda()) {
+      mp::gpu_mix(xs, weights, ys);
+    } else {
+      const auto shape = shape_of(xs, weights);
+      mp::dispatch(xs[0].scalar_type(),
+                   [&]<typename Number, typename Weight>() { forward<Number, Weight>(shape, xs, weights, ys); });
+    }
   }
   auto inputs = xs;
   inputs.push_back(weights);

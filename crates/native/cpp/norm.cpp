@@ -6,6 +6,7 @@
 // take a pass more. The gradient's mask is computed again from x, or read from y where a residual was added.
 
 #include "boundary.h"
+#include "cuda/norm.h"
 #include "dispatch.h"
 #include "node.h"
 #include "norm_kernels.h"
@@ -132,6 +133,10 @@ Statistics batch_statistics(const at::Tensor& x, const at::Tensor& running_mean,
   return found;
 }
 
+mp::GpuNormCall gpu_call(const Settings& settings) {
+  return {settings.training, settings.relu, settings.momentum, settings.eps};
+}
+
 // The gradients by differentiable operations: what a gradient of gradients is taken of.
 variable_list composed_gradients(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& y,
                                  const at::Tensor& weight, const Statistics& statistics, const Settings& settings,
@@ -155,6 +160,8 @@ struct NormBackward : public torch::autograd::Node {
   Statistics statistics;
   at::Tensor scale;
   at::Tensor offset;
+  // On a GPU: see GpuNormed.
+  at::Tensor bits;
   Settings settings{};
   bool residual = false;
 
@@ -176,6 +183,12 @@ struct NormBackward : public torch::autograd::Node {
     dy = dy.to(x.scalar_type()).contiguous(kFormat);
     if (at::GradMode::is_enabled()) {
       return composed_gradients(dy, x, y, saved_weight.unpack(), statistics, settings, residual);
+    }
+    if (x.is_cuda()) {
+      const mp::GpuNormed kept = {y, statistics.mean, statistics.invstd, scale, offset, bits};
+      auto [dx, dweight, dbias, dresidual] =
+          mp::gpu_norm_gradients(std::move(dy), x, kept, gpu_call(settings), residual);
+      return {dx, dweight, dbias, dresidual};
     }
     variable_list result;
     mp::dispatch(x.scalar_type(), [&]<typename Number, typename Real>() { result = fused<Number, Real>(std::move(dy), x, y); });
@@ -248,19 +261,33 @@ at::Tensor norm(at::Tensor x, const at::Tensor& weight, const at::Tensor& bias, 
   const int64_t channels = x.size(1);
   for (const auto& values : {weight, bias, running_mean, running_var}) {
     TORCH_CHECK(values.dim() == 1 && values.size(0) == channels && values.scalar_type() == real &&
-                    values.is_contiguous() && values.device().is_cpu(),
-                "per-channel values [", channels, "] of ", real, " expected");
+                    values.is_contiguous() && values.device() == x.device(),
+                "per-channel values [", channels, "] of ", real, " expected beside the map");
   }
   x = x.contiguous(kFormat);
   if (residual.defined()) {
-    TORCH_CHECK(residual.sizes() == x.sizes(), "a residual of ", x.sizes(), " expected, not ", residual.sizes());
+    TORCH_CHECK(residual.sizes() == x.sizes() && residual.device() == x.device(), "a residual of ", x.sizes(),
+                " expected beside the map, not of ", residual.sizes());
     residual = residual.to(kind).contiguous(kFormat);
   }
   const bool differentiable = torch::autograd::compute_requires_grad(x, weight, bias, residual);
 
   Statistics statistics;
-  at::Tensor y, scale, offset;
-  {
+  at::Tensor y, scale, offset, bits;
+  if (x.is_cuda()) {
+    at::AutoDispatchBelowADInplaceOrView below;
+    const auto made =
+        mp::gpu_norm(x, weight, bias, running_mean, running_var, residual, gpu_call(settings), differentiable);
+    statistics = {made.mean, made.invstd};
+    y = made.y;
+    scale = made.scale;
+    offset = made.offset;
+    bits = made.bits;
+    if (settings.training) {
+      torch::autograd::impl::bump_version(running_mean);
+      torch::autograd::impl::bump_version(running_var);
+    }
+  } else {
     at::AutoDispatchBelowADInplaceOrView below;
     mp::dispatch(kind, [&]<typename Number, typename Real>() {
       if (settings.training) {
@@ -297,6 +324,7 @@ at::Tensor norm(at::Tensor x, const at::Tensor& weight, const at::Tensor& bias, 
     node->statistics = statistics;
     node->scale = scale;
     node->offset = offset;
+    node->bits = bits;
     node->settings = settings;
     node->residual = residual.defined();
   }

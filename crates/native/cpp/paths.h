@@ -54,9 +54,11 @@ inline variable_list in_one_layout(variable_list xs) {
   const auto format = xs[0].suggest_memory_format();
   const auto size = xs[0].sizes().vec();
   const auto kind = xs[0].scalar_type();
+  const auto device = xs[0].device();
   for (auto& x : xs) {
-    TORCH_CHECK(x.sizes() == at::IntArrayRef(size) && x.scalar_type() == kind && x.device().is_cpu(),
-                "sources of one shape and type on the CPU expected");
+    TORCH_CHECK(x.sizes() == at::IntArrayRef(size) && x.scalar_type() == kind && x.device() == device &&
+                    (device.is_cpu() || device.is_cuda()),
+                "sources of one shape and type on one device, a CPU or a GPU, expected");
     x = x.contiguous(format);
   }
   return xs;
@@ -69,6 +71,7 @@ inline at::Tensor checked_weights(const at::Tensor& weights, const variable_list
   TORCH_CHECK(weights.dim() == 3 && weights.size(0) == xs[0].size(0) && weights.size(1) == sources,
               "weights [B, S, T] of the sources expected, not ", weights.sizes());
   TORCH_CHECK(weights.size(2) == targets, "weights of ", targets, " targets expected");
+  TORCH_CHECK(weights.device() == xs[0].device(), "weights on ", xs[0].device(), " expected, not on ", weights.device());
   return weights.to(accumulator(xs[0].scalar_type())).contiguous();
 }
 

@@ -36,7 +36,7 @@ pub fn gate_inputs(xs: &[Tensor], weights: &Tensor) -> Result<Vec<Tensor>, Torch
         return Err(TorchError::new(
             ACTION,
             format!(
-                "expected 1 to {MAX_PATHS} sources of one shape and one float type on the CPU and weights [B, S, T], found {} sources and weights {:?}",
+                "expected 1 to {MAX_PATHS} sources of one shape, one float type and one device and weights [B, S, T], found {} sources and weights {:?}",
                 xs.len(),
                 weights.size()
             ),

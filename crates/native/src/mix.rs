@@ -2,11 +2,12 @@
 
 use std::ffi::{c_char, c_int};
 
-use tch::{Device, Kind, Tensor};
+use tch::Tensor;
 use torch_sys::C_tensor;
 
 use crate::TorchError;
 use crate::boundary::outcome;
+use crate::kernels::take;
 
 /// The most sources and targets that [`mix`] takes.
 pub const MAX_PATHS: usize = 8;
@@ -23,16 +24,16 @@ unsafe extern "C" {
     ) -> *const c_char;
 }
 
-/// Whether [`mix`] takes these tensors: on the CPU, float32, float64 or bfloat16, all of one shape and type, and no more
-/// than [`MAX_PATHS`] sources and targets.
+/// Whether [`mix`] takes these tensors: on the CPU, float32, float64 or bfloat16, or on a GPU, float32, bfloat16 or float16; all of
+/// one shape, type and device, and no more than [`MAX_PATHS`] sources and targets.
 pub fn can_mix(xs: &[Tensor], targets: usize) -> bool {
     let Some(first) = xs.first() else { return false };
     let size = first.size();
     (1..=MAX_PATHS).contains(&xs.len())
         && (1..=MAX_PATHS).contains(&targets)
         && !size.is_empty()
-        && matches!(first.kind(), Kind::Float | Kind::Double | Kind::BFloat16)
-        && xs.iter().all(|x| x.device() == Device::Cpu && x.kind() == first.kind() && x.size() == size)
+        && xs.iter().all(|x| x.device() == first.device() && x.kind() == first.kind() && x.size() == size)
+        && take(first)
 }
 
 /// `Y_j = sum_i g_ij X_i`, differentiable, as one pass over memory forward and one backward, which gives the gradients of
@@ -50,7 +51,7 @@ pub fn mix(xs: &[Tensor], weights: &Tensor) -> Result<Vec<Tensor>, TorchError> {
         return Err(TorchError::new(
             ACTION,
             format!(
-                "expected 1 to {MAX_PATHS} sources of one shape and one float type on the CPU and weights [B, S, T], found {} sources and weights {:?}",
+                "expected 1 to {MAX_PATHS} sources of one shape, one float type and one device and weights [B, S, T], found {} sources and weights {:?}",
                 xs.len(),
                 weights.size()
             ),

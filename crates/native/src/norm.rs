@@ -3,11 +3,12 @@
 use std::ffi::c_char;
 use std::ptr::null;
 
-use tch::{Device, Kind, Tensor};
+use tch::Tensor;
 use torch_sys::C_tensor;
 
 use crate::TorchError;
 use crate::boundary::outcome;
+use crate::kernels::take;
 
 const ACTION: &str = "normalise the map";
 
@@ -45,14 +46,10 @@ pub struct NormState<'a> {
     pub eps: f64,
 }
 
-/// Whether [`batch_norm`] takes this map: on the CPU, `[B, C, H, W]` in channels-last layout, float32, float64 or
-/// bfloat16, and with something in it.
+/// Whether [`batch_norm`] takes this map: `[B, C, H, W]` in channels-last layout with something in it; on the CPU float32, float64
+/// or bfloat16, on a GPU float32, bfloat16 or float16.
 pub fn can_norm(x: &Tensor) -> bool {
-    x.dim() == 4
-        && x.device() == Device::Cpu
-        && matches!(x.kind(), Kind::Float | Kind::Double | Kind::BFloat16)
-        && x.numel() > 0
-        && is_channels_last(x)
+    x.dim() == 4 && x.numel() > 0 && is_channels_last(x) && take(x)
 }
 
 /// Whether the numbers of each pixel lie side by side.
@@ -83,7 +80,7 @@ pub fn batch_norm(
         return Err(TorchError::new(
             ACTION,
             format!(
-                "expected a map [B, C, H, W] of a float type, channels-last and on the CPU, found {:?} of {:?}",
+                "expected a map [B, C, H, W] of a float type, channels-last, found {:?} of {:?}",
                 x.kind(),
                 x.size()
             ),

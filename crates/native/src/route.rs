@@ -101,7 +101,7 @@ fn call(xs: &[Tensor], layers: GateLayers<'_>, mixes: bool) -> Result<(Vec<Tenso
         return Err(TorchError::new(
             ACTION,
             format!(
-                "expected 1 to {MAX_PATHS} sources of one shape and one float type on the CPU with gates of their \
+                "expected 1 to {MAX_PATHS} sources of one shape, one float type and one device with gates of their \
              accumulation type, found {} sources and gates of {:?}",
                 xs.len(),
                 layers.weight1.kind()

@@ -1,0 +1,51 @@
+// Our own CUDA kernels: compiled for a device, formats and path counts when they are first called, and started on the current
+// stream.
+
+#pragma once
+
+#include "geometry.h"
+
+#include <ATen/core/Tensor.h>
+
+#include <initializer_list>
+#include <vector>
+
+namespace mp {
+
+// The structures that the kernels take.
+namespace calls {
+using Number = void;
+#include "../../cuda/calls.cuh"
+}  // namespace calls
+
+// The files of kernels in cuda/.
+enum class Source { kNorm, kMix, kGateInputs };
+
+// One way to compile a file.
+struct Variant {
+  Source source;
+  at::ScalarType kind;
+  // Numbers that a thread takes at a time.
+  int width;
+  int sources = 0;
+  int targets = 0;
+};
+
+// Whether the kernels take maps of this type.
+bool has_format(at::ScalarType kind);
+
+// The most numbers that may be taken at a time where rows have a multiple of `count` numbers and the tensors lie as they do: 1, 2,
+// 4 or 8.
+int width_of(int64_t count, std::initializer_list<const at::Tensor*> tensors);
+int width_of(int64_t count, const std::vector<at::Tensor>& tensors);
+
+int multiprocessors(c10::DeviceIndex device);
+
+// Counters for the blocks of one call on the current stream, which leaves them at 0 as it finds them: `kCounters` of them.
+constexpr int kCounters = 1024;
+unsigned* counters(c10::DeviceIndex device);
+
+void launch(const Variant& variant, const char* kernel, const Geometry& geometry, const void* call,
+            c10::DeviceIndex device);
+
+}  // namespace mp
