@@ -318,6 +318,9 @@ pub(crate) struct Bench {
     /// On a GPU, start a training step op by op, not as a whole
     #[arg(long, conflicts_with = "forward")]
     pub(crate) no_graphs: bool,
+    /// On a GPU, compute with libtorch's operations alone, not with kernels of our own
+    #[arg(long)]
+    pub(crate) no_kernels: bool,
     /// Threads of libtorch; 0: as many as the process may use
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = count(0, 256))]
     pub(crate) threads: usize,

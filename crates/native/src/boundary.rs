@@ -20,12 +20,6 @@ impl TorchError {
     pub(crate) fn new(action: &'static str, reason: impl Into<String>) -> Self {
         TorchError { action, reason: reason.into() }
     }
-
-    /// Why it cannot be done.
-    #[cfg(mp_cuda)]
-    pub(crate) fn reason(&self) -> &str {
-        &self.reason
-    }
 }
 
 /// The outcome of a call that does `action` and returns null, or what went wrong.

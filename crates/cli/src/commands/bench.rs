@@ -14,6 +14,7 @@ use crate::args::Bench;
 use crate::output;
 
 pub(crate) fn run(args: Bench) -> anyhow::Result<()> {
+    mp_native::set_cuda_kernels(!args.no_kernels);
     if args.explain {
         return explain(args);
     }
