@@ -220,12 +220,17 @@ impl Learner {
     }
 
     /// Adds the gradients of `minimised`, times the batch's share of its step, to those that are there.
-    pub(super) fn backward(&self, minimised: Tensor, share: f64) {
+    pub(crate) fn backward(&self, minimised: Tensor, share: f64) {
         let minimised = if share == 1.0 { minimised } else { minimised * share };
         match &self.loss_scale {
             Some(scale) => scale.apply(&minimised).backward(),
             None => minimised.backward(),
         }
+    }
+
+    /// By how much the gathered gradients are greater than those of the loss: 1 but in float16, where the step takes it off.
+    pub fn loss_scale(&self) -> f64 {
+        self.loss_scale.as_ref().map_or(1.0, LossScale::value)
     }
 
     /// Kernels, copies and fills of a pass that was recorded; none before that, and where none is.
@@ -268,7 +273,9 @@ impl Learner {
     /// Whether every number of the model is finite; waits for the device.
     pub fn is_finite(&self) -> bool {
         let _guard = tch::no_grad_guard();
-        let finite: Vec<Tensor> = self.store.entries().iter().map(|entry| entry.tensor.isfinite().all()).collect();
+        // Counters are always finite, and lie on the CPU wherever the rest does.
+        let entries = self.store.entries().into_iter().filter(|entry| entry.tensor.is_floating_point());
+        let finite: Vec<Tensor> = entries.map(|entry| entry.tensor.isfinite().all()).collect();
         finite.is_empty() || Tensor::stack(&finite, 0).all().int64_value(&[]) != 0
     }
 }

@@ -30,6 +30,11 @@ impl LossScale {
         ]
     }
 
+    /// The factor; waits for the device.
+    pub(super) fn value(&self) -> f64 {
+        self.scale.double_value(&[])
+    }
+
     /// What the backward pass starts from.
     pub(super) fn apply(&self, loss: &Tensor) -> Tensor {
         loss * &self.scale
