@@ -32,7 +32,6 @@ FAMILIES = """base_cnn_x2_cc base_cnn_e3 resnet20 resnet20_w48 resnet20_x3 resne
 resnet20_x3_blind resnet20_x3_cc@positions=blocks resnet20_x3_cc@mixer.input=standardised resnet18_x2_cc wrn16_2_x2_cc
 aig20 skipnet20 seresnet20_e2""".split()
 SMALL = "resnet20_x3_cc resnet20_x3_cc@positions=blocks resnet20_x3 resnet20_w48".split()
-LARGE = "resnet18 resnet50".split()
 
 
 def main() -> None:
@@ -41,6 +40,7 @@ def main() -> None:
     session = Session(options)
     session.about()
     for phase in options.phases:
+        session.note(f"{phase}: begins")
         try:
             PHASES[phase](session)
         except Exception as error:  # One phase that fails must not cost the others.
@@ -55,7 +55,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=480, help="time that all phases take together")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda")
-    parser.add_argument("--phases", nargs="+", choices=list(PHASES), default=list(PHASES))
+    parser.add_argument("--phases", nargs="+", choices=list(PHASES), default=["train", "together", "launches", "peers"])
     parser.add_argument("--models", nargs="+", help="the networks of agree, in place of one of every family")
     parser.add_argument("--study", type=Path, help="a study for compare")
     parser.add_argument("--study-seconds", type=float, default=240)
@@ -72,6 +72,9 @@ class Session:
         self.options = options
         self.start = time.monotonic()
         self.lock = threading.Lock()
+        # The first group of peers, once it is ready.
+        self.first: list[dict] | None = None
+        self.ready: list[dict | None] = []
 
     def left(self) -> float:
         return self.options.seconds - (time.monotonic() - self.start)
@@ -86,9 +89,11 @@ class Session:
         with self.lock, open(self.options.out / file, "a") as to:
             print(json.dumps(value), file=to)
 
-    def run(self, *words: object, timeout: float = 300, threads: int = 4) -> subprocess.CompletedProcess:
+    def run(
+        self, *words: object, timeout: float = 300, threads: int = 4, more: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess:
         command = [str(self.options.mp_train), *map(str, words)]
-        environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+        environment = os.environ | {"OMP_NUM_THREADS": str(threads)} | (more or {})
         limit = max(5, min(timeout, self.left()))
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=limit)
 
@@ -132,31 +137,35 @@ def agree(session: Session) -> None:
             session.keep("agree.jsonl", {"name": name, "precision": precision, "error": done.stderr.strip()})
             session.note(f"agree {name} {precision}: {done.stderr.strip()[-300:]}")
 
-    with ThreadPoolExecutor(6) as pool:
+    with ThreadPoolExecutor(5) as pool:
         list(pool.map(one, [(name, precision) for name in names for precision in formats]))
     session.note("agree: done")
 
 
 def launches(session: Session) -> None:
-    """What a step is made of, and what recording it saves."""
+    """What a step is made of, and what recording it and our kernels save."""
     options = session.options
-    rounds, batches = (2, [8]) if options.small else (5, [128, 512, 2048])
-    for precision in ["fp32", "bf16"] if options.device == "cpu" else ["fp32", "tf32", "bf16", "fp16"]:
-        for batch in batches:
-            for graphs in [[], ["--no-graphs"], ["--no-kernels"]]:
-                words = ["bench", *SMALL, "--json", "--device", options.device, "--precision", precision]
-                words += ["--batch", batch, "--rounds", rounds, "--passes", 2 if options.small else 20, "--peak", *graphs]
-                done = session.run(*words, threads=8)
-                if done.returncode != 0:
-                    session.note(f"bench {precision} {batch} {graphs}: {done.stderr.strip()[-400:]}")
-                    continue
-                report = json.loads(done.stdout) | {"without": graphs}
-                session.keep("bench.jsonl", report)
-                times = ", ".join(
-                    f"{m['name']} {m['ms_median']:.2f} ms x{m['ratio_to_first']:.2f} {m.get('graph_nodes', '')}"
-                    for m in report["models"]
-                )
-                session.note(f"bench {precision} {batch} {' '.join(graphs)}: {times}, peak {report.get('peak_gflops', 0) / 1e3:.0f} TFLOP/s")
+    if options.small:
+        plan = [("fp32", 8, [])]
+    else:
+        plan = [("bf16", 128, []), ("bf16", 128, ["--no-graphs"]), ("bf16", 128, ["--no-kernels"])]
+        plan += [("bf16", 2048, []), ("bf16", 2048, ["--no-kernels"]), ("bf16", 512, [])]
+        plan += [("tf32", 128, []), ("fp32", 128, []), ("fp16", 128, []), ("bf16", 128, ["--no-graphs", "--no-kernels"])]
+    for precision, batch, without in plan:
+        words = ["bench", *SMALL, "--json", "--device", options.device, "--precision", precision, "--batch", batch]
+        words += ["--rounds", 2 if options.small else 5, "--passes", 2 if options.small else max(4, 1280 // batch)]
+        done = session.run(*words, "--peak", *without, threads=8)
+        if done.returncode != 0:
+            session.note(f"bench {precision} {batch} {without}: {done.stderr.strip()[-400:]}")
+            continue
+        report = json.loads(done.stdout) | {"without": without}
+        session.keep("bench.jsonl", report)
+        times = ", ".join(
+            f"{m['name']} {m['ms_median']:.2f} ms x{m['ratio_to_first']:.2f} {m.get('graph_nodes', '')}"
+            for m in report["models"]
+        )
+        peak = report.get("peak_gflops", 0) / 1e3
+        session.note(f"bench {precision} {batch} {' '.join(without)}: {times}, peak {peak:.0f} TFLOP/s")
 
 
 def train(session: Session) -> None:
@@ -226,66 +235,79 @@ def kernels(session: Session) -> None:
 
 
 def peers(session: Session) -> None:
-    """Ours, eager and compiled PyTorch in turns."""
-    options = session.options
-    work = combinations(options)
-    sides = ["eager", "compile"] if not options.small else ["eager"]
-    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "2")
-    (options.out / "peers").mkdir(exist_ok=True)
-    ready: list[tuple[dict, dict]] = []
-
-    def prepare(one: dict) -> None:
-        try:
-            setting = argparse.Namespace(
-                **one, device=options.device, threads=4, mp_train=options.mp_train, no_graphs=False, json=True,
-                passes=2 if options.small else max(4, 2560 // one["batch"]),
-            )  # fmt: skip
-            weights = options.out / "peers" / f"{one['model'].replace('@', '-')}-{one['precision']}-{one['batch']}.safetensors"
-            training_step.mp_train(setting, "weights", one["model"], weights)
-            found = {"multipath": training_step.ours(setting)}
-            for side in sides:
-                found[side] = training_step.theirs(side, weights, setting)
-            for side in list(found):
-                found[side].ready()
-            ready.append((one, found))
-            session.note(f"peers: {one} is ready, compiled after {found[sides[-1]].about['seconds_to_start']} s")
-        except (Exception, SystemExit) as error:
-            session.note(f"peers: {one}: {error}")
-
-    with ThreadPoolExecutor(2 if options.small else 7) as pool:
-        list(pool.map(prepare, work))
-    for one, found in sorted(ready, key=lambda pair: work.index(pair[0])):
-        if session.left() < 20:
-            session.note(f"peers: no time for {one}")
+    """Ours, eager and compiled PyTorch in turns, group by group: as many processes as the memory takes get ready side by side."""
+    for group in groups(session.options):
+        if session.left() < 75 and group is not session.first:
+            session.note(f"peers: no time for {group}")
             continue
-        rounds = []
-        for number in range(options.rounds):
-            names = list(found)
-            first = number % len(names)
-            rounds.append({name: found[name].turn(3) for name in names[first:] + names[:first]})
-        result = one | {"rounds": rounds}
-        for name in sides:
-            result[name] = statistics.median(round_["multipath"] / round_[name] for round_ in rounds)
-        session.keep("peers.jsonl", result)
-        times = {name: round(statistics.median(round_[name] for round_ in rounds), 3) for name in found}
-        session.note(f"peers: {one} ms {times} ours/eager {result['eager']:.3f} ours/compile {result.get('compile', 0):.3f}")
-        for side in found.values():
-            side.close()
-    shutil.rmtree(options.out / "peers", ignore_errors=True)
+        ready = session.ready if group == session.first else prepare_group(session, group)
+        for one, sides in zip(group, ready, strict=True):
+            if sides and session.left() > 15:
+                compare(session, one, sides)
+            for side in (sides or {}).values():
+                side.process.kill()
+    shutil.rmtree(session.options.out / "peers", ignore_errors=True)
 
 
-def combinations(options: argparse.Namespace) -> list[dict]:
+def prepare_group(session: Session, group: list[dict]) -> list[dict | None]:
+    start = time.monotonic()
+    with ThreadPoolExecutor(len(group)) as pool:
+        ready = list(pool.map(lambda one: prepare(session, one), group))
+    session.note(f"peers: a group of {len(group)} was ready after {time.monotonic() - start:.0f} s")
+    return ready
+
+
+def prepare(session: Session, one: dict) -> dict | None:
+    options = session.options
+    passes = 2 if options.small else max(4, 2560 // one["batch"])
+    setting = argparse.Namespace(
+        **one, device=options.device, threads=4, mp_train=options.mp_train, no_graphs=False, json=True, passes=passes
+    )
+    folder = options.out / "peers"
+    folder.mkdir(exist_ok=True)
+    weights = folder / f"{one['model'].replace('@', '-')}-{one['precision']}-{one['batch']}.safetensors"
+    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "2")
+    sides: dict = {}
+    try:
+        training_step.mp_train(setting, "weights", one["model"], weights)
+        sides["multipath"] = training_step.ours(setting)
+        for side in ["eager"] if options.small else ["eager", "compile"]:
+            sides[side] = training_step.theirs(side, weights, setting)
+        for side in sides.values():
+            side.ready()
+        return sides
+    except (Exception, SystemExit) as error:
+        session.note(f"peers: {one}: {type(error).__name__}: {error}")
+        for side in sides.values():
+            side.process.kill()
+        return None
+
+
+def compare(session: Session, one: dict, sides: dict) -> None:
+    names, rounds = list(sides), []
+    for number in range(session.options.rounds):
+        first = number % len(names)
+        rounds.append({name: sides[name].turn(3) for name in names[first:] + names[:first]})
+    theirs = [name for name in names if name != "multipath"]
+    ratios = {name: statistics.median(round_["multipath"] / round_[name] for round_ in rounds) for name in theirs}
+    session.keep("peers.jsonl", one | {"rounds": rounds, "ratios": ratios})
+    times = {name: round(statistics.median(round_[name] for round_ in rounds), 3) for name in names}
+    session.note(f"peers: {one} ms {times} ratios {json.dumps(ratios)}")
+
+
+def groups(options: argparse.Namespace) -> list[list[dict]]:
+    def group(batch: int, formats: list[str], models: list[str]) -> list[dict]:
+        return [{"model": m, "precision": p, "batch": batch} for p in formats for m in models]
+
     if options.small:
-        return [{"model": "resnet20_x3_cc", "precision": "fp32", "batch": 8}]
-    formats = ["bf16", "tf32", "fp32"]
-    small = [
-        {"model": model, "precision": precision, "batch": batch}
-        for batch in (128, 2048, 512)
-        for precision in formats
-        for model in ("resnet20_x3_cc", "resnet20_x3_cc@positions=blocks", "resnet20_w48")
+        return [group(8, ["fp32"], ["resnet20_x3_cc"])]
+    paths = ["resnet20_x3_cc", "resnet20_x3_cc@positions=blocks", "resnet20_w48"]
+    return [
+        group(128, ["bf16", "tf32"], paths) + group(64, ["bf16", "tf32"], ["resnet18"]),
+        group(2048, ["bf16"], paths) + group(64, ["bf16"], ["resnet50"]),
+        group(512, ["bf16", "tf32"], paths) + group(128, ["fp32"], paths),
+        group(2048, ["tf32"], paths),
     ]
-    large = [{"model": model, "precision": precision, "batch": 128} for model in LARGE for precision in ("bf16", "tf32")]
-    return small[:9] + large + small[9:]
 
 
 def study(session: Session) -> None:
@@ -296,8 +318,9 @@ def study(session: Session) -> None:
         return
     seconds = max(10, min(options.study_seconds, session.left() - 25))
     words = ["compare", options.study, "--out", options.out / "study", "--work", options.out / "work"]
+    more = shared_gpu(session)
     words += ["--jobs", options.jobs, "--threads", 2, "--hours", f"{seconds / 3600:.4f}", "--data", options.data]
-    done = session.run(*words, timeout=seconds + 60, threads=2)
+    done = session.run(*words, timeout=seconds + 60, threads=2, more=more)
     session.note(f"study: exit code {done.returncode}; {done.stdout.strip()[-3000:]} {done.stderr.strip()[-800:]}")
     # The machine's limit is on the number of files: the records travel as one.
     if (options.out / "study").exists():
@@ -306,7 +329,39 @@ def study(session: Session) -> None:
     shutil.rmtree(options.out / "work", ignore_errors=True)
 
 
-PHASES = {"agree": agree, "kernels": kernels, "launches": launches, "train": train, "peers": peers, "study": study}
+def shared_gpu(session: Session) -> dict[str, str]:
+    """What lets several processes compute on the GPU at one time, where the machine has NVIDIA's service for it."""
+    control = shutil.which("nvidia-cuda-mps-control")
+    if session.options.device == "cpu" or control is None:
+        return {}
+    more = {"CUDA_MPS_PIPE_DIRECTORY": "/tmp/mps-pipe", "CUDA_MPS_LOG_DIRECTORY": "/tmp/mps-log"}
+    for folder in more.values():
+        os.makedirs(folder, exist_ok=True)
+    try:
+        subprocess.run([control, "-d"], env=os.environ | more, timeout=10, check=True, capture_output=True)
+        tried = session.run("bench", "base_cnn_w4", "--device", "cuda", "--rounds", 1, timeout=30, more=more)
+    except (subprocess.SubprocessError, OSError) as error:
+        session.note(f"study: no shared GPU: {error}")
+        return {}
+    session.note(f"study: shared GPU {'works' if tried.returncode == 0 else 'fails: ' + tried.stderr.strip()[-300:]}")
+    return more if tried.returncode == 0 else {}
+
+
+def together(session: Session) -> None:
+    """What nobody times: the study, the agreement of every family, and the compiling of the first group of peers."""
+
+    def first() -> None:
+        session.ready = prepare_group(session, groups(session.options)[0])
+        session.first = groups(session.options)[0]
+
+    work = [threading.Thread(target=task) for task in (lambda: study(session), lambda: agree(session), first)]
+    for thread in work:
+        thread.start()
+    for thread in work:
+        thread.join()
+
+
+PHASES = {"together": together, "agree": agree, "kernels": kernels, "launches": launches, "train": train, "peers": peers, "study": study}
 
 if __name__ == "__main__":
     main()
