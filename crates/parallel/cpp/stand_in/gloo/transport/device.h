@@ -1,0 +1,9 @@
+// Stands in for gloo's header of this name, which libtorch does not ship: see group.cpp.
+#pragma once
+
+namespace gloo::transport {
+
+class Device;
+class UnboundBuffer;
+
+}  // namespace gloo::transport

@@ -1,0 +1,64 @@
+// c10d's TCPStore: where processes leave words for each other.
+
+#include "boundary.h"
+
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+
+#include "handles.h"
+
+using mp::guarded;
+using mp::StoreHandle;
+
+extern "C" const char* mp_store_open(const char* host, uint16_t port, bool serves, const char* prefix, int64_t timeout_ms,
+                                     StoreHandle** out) {
+  return guarded([&] {
+    c10d::TCPStoreOptions options;
+    options.port = port;
+    options.isServer = serves;
+    options.waitWorkers = false;
+    options.timeout = std::chrono::milliseconds(timeout_ms);
+    auto tcp = c10::make_intrusive<c10d::TCPStore>(host, options);
+    *out = new StoreHandle{c10::make_intrusive<c10d::PrefixStore>(prefix, std::move(tcp))};
+  });
+}
+
+// Serves the store on `port`, or on a free one where that is 0, and says on which.
+extern "C" const char* mp_server_open(uint16_t port, uint16_t* out_port, StoreHandle** out) {
+  return guarded([&] {
+    c10d::TCPStoreOptions options;
+    options.port = port;
+    options.isServer = true;
+    options.waitWorkers = false;
+    auto tcp = c10::make_intrusive<c10d::TCPStore>("127.0.0.1", options);
+    *out_port = tcp->getPort();
+    *out = new StoreHandle{std::move(tcp)};
+  });
+}
+
+extern "C" void mp_store_free(StoreHandle* store) {
+  delete store;
+}
+
+extern "C" const char* mp_store_set(StoreHandle* store, const char* key, const uint8_t* bytes, size_t count) {
+  return guarded([&] { store->store->set(key, std::vector<uint8_t>(bytes, bytes + count)); });
+}
+
+// Whether the key is there; does not wait.
+extern "C" const char* mp_store_has(StoreHandle* store, const char* key, bool* out) {
+  return guarded([&] { *out = store->store->check({key}); });
+}
+
+// Waits for the key and gives its bytes to `take`.
+extern "C" const char* mp_store_get(StoreHandle* store, const char* key, int64_t timeout_ms, void* into,
+                                    void (*take)(void* into, const uint8_t* bytes, size_t count)) {
+  return guarded([&] {
+    store->store->wait({key}, std::chrono::milliseconds(timeout_ms));
+    const auto bytes = store->store->get(key);
+    take(into, bytes.data(), bytes.size());
+  });
+}
+
+extern "C" const char* mp_store_add(StoreHandle* store, const char* key, int64_t amount, int64_t* out) {
+  return guarded([&] { *out = store->store->add(key, amount); });
+}

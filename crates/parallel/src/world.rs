@@ -1,0 +1,394 @@
+//! All processes of a run, from the moment they meet until one has failed or all are done.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
+use tch::{Kind, Tensor};
+
+use crate::group::{Group, Reach};
+use crate::signs::{Heard, Signs};
+use crate::store::Store;
+use crate::{Error, Place};
+
+/// How processes meet.
+#[derive(Debug, Clone)]
+pub struct Meeting {
+    /// How long all are waited for at the start.
+    pub patience: Duration,
+    /// How long an operation waits for the others, and how long one may be silent.
+    pub timeout: Duration,
+    /// Whether tensors on GPUs are summed, which takes NCCL.
+    pub cuda: bool,
+    /// The network interface that others reach this process by; empty: that of the machine's name, or loopback where all meet
+    /// at 127.0.0.1.
+    pub interface: String,
+    /// The name of this machine, for messages.
+    pub host: String,
+    /// What must be the same on all processes before they connect: the version of the program.
+    pub version: String,
+}
+
+/// All processes of a run. Dropping it ends the connections.
+#[derive(Debug)]
+pub struct World {
+    place: Place,
+    meeting: Meeting,
+    hosts: Vec<String>,
+    store: Arc<Store>,
+    tensors: Arc<Group>,
+    norms: Arc<Group>,
+    meetings: AtomicU64,
+    // Last: the others hear of this process until its groups are gone.
+    _signs: Signs,
+}
+
+/// How often one looks whether others are there.
+const SHORTEST: Duration = Duration::from_millis(1);
+const LONGEST: Duration = Duration::from_millis(200);
+/// How long a word about a failure is waited for.
+const WORD: Duration = Duration::from_millis(3500);
+
+impl World {
+    /// Meets the others and connects to them.
+    ///
+    /// # Errors
+    /// [`Error::PortTaken`], [`Error::NoMaster`], [`Error::NeverCame`], [`Error::Disagree`] about the version, and what c10d
+    /// says where processes cannot reach each other.
+    pub fn join(place: Place, meeting: Meeting) -> Result<Self, Error> {
+        let start = Instant::now();
+        let prefix = format!("multipath/{}", place.attempt);
+        let open = |serves, patience| Store::open(&place.host, place.port, serves, &prefix, patience);
+        let store = open(place.serves, meeting.patience).map_err(|error| not_there(error, &place, meeting.patience))?;
+        let host = &meeting.host;
+        store.set(&format!("hello/{}", place.rank), format!("{host}\n{}", meeting.version).as_bytes())?;
+        let begun = Arc::new(AtomicU64::new(0));
+        let signs = Signs::begin(open(false, meeting.timeout)?, place.rank, Arc::clone(&begun));
+        let hosts = hosts(&store, &place, &meeting, start)?;
+        let loopback = matches!(place.host.as_str(), "127.0.0.1" | "localhost" | "::1");
+        let reach = Reach {
+            rank: place.rank,
+            world: place.world,
+            cuda: meeting.cuda,
+            interface: meeting.interface.clone(),
+            address: if loopback { "127.0.0.1".to_owned() } else { String::new() },
+            timeout: meeting.timeout,
+            begun,
+        };
+        // Sums of norms are begun in the backward pass, in an order of their own.
+        let tensors = Arc::new(Group::open(&store, "tensors", &reach)?);
+        let norms = Arc::new(Group::open(&store, "norms", &reach)?);
+        Ok(Self {
+            place,
+            meeting,
+            hosts,
+            store: Arc::new(store),
+            tensors,
+            norms,
+            meetings: AtomicU64::new(0),
+            _signs: signs,
+        })
+    }
+
+    /// Which process this is.
+    pub fn rank(&self) -> usize {
+        self.place.rank
+    }
+
+    /// How many there are.
+    pub fn size(&self) -> usize {
+        self.place.world
+    }
+
+    /// Whether this process speaks and writes for all.
+    pub fn is_first(&self) -> bool {
+        self.place.rank == 0
+    }
+
+    /// Which of those on this machine it is: the number of its GPU.
+    pub fn local_rank(&self) -> usize {
+        self.place.local_rank
+    }
+
+    /// What sums and copies go by.
+    pub fn group(&self) -> &Arc<Group> {
+        &self.tensors
+    }
+
+    /// What the statistics of norms go by, whose sums are begun in the backward pass.
+    pub fn norms(&self) -> &Arc<Group> {
+        &self.norms
+    }
+
+    /// Returns once all processes are here, however long some of them take, as long as something is heard of them.
+    ///
+    /// # Errors
+    /// [`Error::Lost`].
+    pub fn meet(&self) -> Result<(), Error> {
+        let number = self.meetings.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let key = format!("meet/{number}");
+        let lost = |_| self.silence(0);
+        self.store.add(&key, 1).map_err(lost)?;
+        let mut heard = Heard::new(self.size());
+        let mut pause = SHORTEST;
+        let mut listened = Instant::now();
+        while self.store.add(&key, 0).map_err(lost)? < self.size() as i64 {
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(LONGEST);
+            if listened.elapsed() > Duration::from_secs(1) {
+                listened = Instant::now();
+                if let Some(error) = self.word().map_err(lost)? {
+                    return Err(error);
+                }
+                heard.listen(&self.store).map_err(lost)?;
+                if let Some(rank) = heard.silent(self.meeting.timeout) {
+                    return Err(self.silence(rank));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Fails unless all processes give the same text, with the first line that differs from rank 0's.
+    ///
+    /// # Errors
+    /// [`Error::Disagree`] on every process.
+    pub fn ensure_same(&self, what: &str, text: &str) -> Result<(), Error> {
+        let all = self.tensors.gather(text.as_bytes())?;
+        let Some(rank) = all.iter().position(|other| *other != all[0]) else { return Ok(()) };
+        let [first, other] = [&all[0], &all[rank]].map(|bytes| String::from_utf8_lossy(bytes));
+        let host = self.hosts[rank].clone();
+        Err(Error::Disagree { rank, host, what: what.to_owned(), difference: difference(&first, &other) })
+    }
+
+    /// Makes tensors equal to rank 0's, and checks that they are.
+    ///
+    /// # Errors
+    /// [`Error::Disagree`] where they are not, or where the processes have others; another process that is not there.
+    pub fn make_equal(&self, what: &str, tensors: &[Tensor]) -> Result<(), Error> {
+        let _guard = tch::no_grad_guard();
+        let shapes: Vec<String> = tensors.iter().map(|x| format!("{:?} {:?}", x.kind(), x.size())).collect();
+        self.ensure_same(what, &shapes.join("\n"))?;
+        for tensor in tensors {
+            let copy = tensor.detach().contiguous();
+            self.tensors.broadcast(&copy, 0)?;
+            tensor.detach().copy_(&copy);
+        }
+        self.ensure_same(what, &format!("hash {}", hash(tensors)?))
+    }
+
+    /// Averages tensors of floating point over all processes, in place and as one.
+    ///
+    /// # Errors
+    /// Another process that is not there.
+    pub fn average(&self, tensors: &[Tensor]) -> Result<(), Error> {
+        let _guard = tch::no_grad_guard();
+        let Some(first) = tensors.first() else { return Ok(()) };
+        let flat: Vec<Tensor> =
+            tensors.iter().map(|tensor| tensor.detach().to_kind(first.kind()).reshape([-1])).collect();
+        let sum = Tensor::cat(&flat, 0);
+        self.tensors.sum(&sum)?;
+        let mean = sum / self.size() as f64;
+        let mut start = 0;
+        for tensor in tensors {
+            let count = tensor.numel() as i64;
+            tensor.detach().copy_(&mean.narrow(0, start, count).view_as(tensor));
+            start += count;
+        }
+        Ok(())
+    }
+
+    /// Leaves word for the others that this process ends, and why; rank 0 waits until they have read it, some seconds at most.
+    pub fn leave(&self, cause: &str) {
+        let line = cause.lines().next().unwrap_or_default();
+        let _ = self.store.set(&left(self.rank()), format!("ended: {line}").as_bytes());
+        self.linger();
+    }
+
+    /// Which process is to blame for an operation with the others that failed, where that can be found out.
+    pub fn explain(&self, error: Error) -> Error {
+        if !matches!(error, Error::Torch { .. }) {
+            return error;
+        }
+        let (store, world, timeout) = (Arc::clone(&self.store), self.size(), self.meeting.timeout);
+        let (send, receive) = mpsc::channel();
+        // On a thread that may be left behind: nothing bounds the wait for a store whose machine is gone.
+        std::thread::spawn(move || send.send(blame(&store, world, timeout)));
+        let found = match receive.recv_timeout(WORD * 3) {
+            Ok(Ok(Some((rank, cause)))) => Some((rank, cause)),
+            Ok(Ok(None)) => None,
+            // Rank 0 serves the store, or the launcher that started it.
+            Ok(Err(_)) | Err(_) if !self.is_first() => Some((0, GONE.to_owned())),
+            _ => None,
+        };
+        let Some((rank, cause)) = found else { return error };
+        if rank == self.rank() {
+            return error;
+        }
+        // The others need not find out by themselves.
+        if !self.store.has(&left(rank)).unwrap_or(true) {
+            let _ = self.store.set(&left(rank), cause.as_bytes());
+        }
+        self.linger();
+        Error::Lost { rank, host: self.hosts[rank].clone(), cause }
+    }
+
+    /// Where rank 0 serves the store: until others have had the time to read it.
+    fn linger(&self) {
+        if self.place.serves && self.size() > 1 {
+            std::thread::sleep(WORD);
+        }
+    }
+
+    /// What a process has left word of.
+    fn word(&self) -> Result<Option<Error>, Error> {
+        word(&self.store, self.size(), Some(self.rank()))
+            .map(|found| found.map(|(rank, cause)| Error::Lost { rank, host: self.hosts[rank].clone(), cause }))
+    }
+
+    fn silence(&self, rank: usize) -> Error {
+        Error::Lost { rank, host: self.hosts[rank].clone(), cause: GONE.to_owned() }
+    }
+}
+
+const GONE: &str = "is not heard of any more: it was ended or stopped, or its machine is cut off";
+
+/// The key under which a process, or whoever started it, leaves word of its end.
+pub(crate) fn left(rank: usize) -> String {
+    format!("left/{rank}")
+}
+
+/// The first process that word was left of.
+fn word(store: &Store, world: usize, but: Option<usize>) -> Result<Option<(usize, String)>, Error> {
+    for rank in (0..world).filter(|rank| Some(*rank) != but) {
+        if store.has(&left(rank))? {
+            let cause = store.get(&left(rank), Duration::from_secs(5))?;
+            return Ok(Some((rank, String::from_utf8_lossy(&cause).into_owned())));
+        }
+    }
+    Ok(None)
+}
+
+/// Who it was: word that was left, else who gives no signs, else who is behind.
+fn blame(store: &Store, world: usize, timeout: Duration) -> Result<Option<(usize, String)>, Error> {
+    let start = Instant::now();
+    let mut heard = Heard::new(world);
+    while start.elapsed() < WORD {
+        if let Some(found) = word(store, world, None)? {
+            return Ok(Some(found));
+        }
+        heard.listen(store)?;
+        std::thread::sleep(LONGEST);
+    }
+    // The first look counts as a sign.
+    let quiet = WORD - Duration::from_millis(500);
+    if let Some(rank) = heard.silent(quiet) {
+        return Ok(Some((rank, GONE.to_owned())));
+    }
+    let behind = |rank| (rank, format!("hangs: the others waited for it for {} s", timeout.as_secs()));
+    Ok(heard.behind().map(behind))
+}
+
+/// The hosts of all processes, once all are there.
+fn hosts(store: &Store, place: &Place, meeting: &Meeting, start: Instant) -> Result<Vec<String>, Error> {
+    let key = |rank: usize| format!("hello/{rank}");
+    let mut pause = SHORTEST;
+    loop {
+        let mut missing = Vec::new();
+        for rank in 0..place.world {
+            if !store.has(&key(rank))? {
+                missing.push(rank);
+            }
+        }
+        if missing.is_empty() {
+            break;
+        }
+        if let Some((rank, cause)) = word(store, place.world, Some(place.rank))? {
+            return Err(Error::Lost { rank, host: meeting.host.clone(), cause });
+        }
+        if start.elapsed() > meeting.patience {
+            return Err(Error::NeverCame { missing, world: place.world, seconds: meeting.patience.as_secs() });
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(LONGEST);
+    }
+    let mut hosts = Vec::new();
+    let mut versions = Vec::new();
+    for rank in 0..place.world {
+        let hello = store.get(&key(rank), meeting.timeout)?;
+        let hello = String::from_utf8_lossy(&hello);
+        let (host, version) = hello.split_once('\n').unwrap_or((&hello, ""));
+        hosts.push(host.to_owned());
+        versions.push(version.to_owned());
+    }
+    match versions.iter().position(|version| *version != versions[0]) {
+        None => Ok(hosts),
+        Some(rank) => Err(Error::Disagree {
+            rank,
+            host: hosts[rank].clone(),
+            what: "version of the program".to_owned(),
+            difference: difference(&versions[0], &versions[rank]),
+        }),
+    }
+}
+
+/// What c10d's store says where it cannot be opened, in the terms of whoever starts the processes.
+fn not_there(error: Error, place: &Place, patience: Duration) -> Error {
+    let Error::Torch { reason, .. } = &error else { return error };
+    let (host, port) = (place.host.clone(), place.port);
+    let taken = ["EADDRINUSE", "already in use", "failed to listen", "EADDRNOTAVAIL"];
+    if place.serves && taken.iter().any(|sign| reason.contains(sign)) {
+        return Error::PortTaken { host, port };
+    }
+    match place.serves {
+        true => error,
+        false => Error::NoMaster { rank: place.rank, host, port, seconds: patience.as_secs() },
+    }
+}
+
+/// The first line in which two texts differ.
+fn difference(first: &str, other: &str) -> String {
+    let (mut of_first, mut of_other) = (first.lines(), other.lines());
+    loop {
+        match (of_first.next(), of_other.next()) {
+            (Some(first), Some(other)) if first == other => {}
+            (None, None) => return "their ends of lines".to_owned(),
+            (first, other) => {
+                return format!("`{}` in place of `{}`", other.unwrap_or("nothing"), first.unwrap_or("nothing"));
+            }
+        }
+    }
+}
+
+/// SHA-256 over the bytes of tensors.
+fn hash(tensors: &[Tensor]) -> Result<String, Error> {
+    let mut hash = Sha256::new();
+    for tensor in tensors {
+        let bytes = tensor.detach().to_device(tch::Device::Cpu).contiguous().view([-1]).view_dtype(Kind::Uint8);
+        let bytes = Vec::<u8>::try_from(&bytes)
+            .map_err(|error| Error::Torch { action: "read weights", reason: error.to_string() })?;
+        hash.update(&bytes);
+    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_differ_in_a_line() {
+        assert_eq!(difference("a = 1\nb = 2", "a = 1\nb = 3"), "`b = 3` in place of `b = 2`");
+        assert_eq!(difference("a = 1", "a = 1\nb = 3"), "`b = 3` in place of `nothing`");
+    }
+
+    #[test]
+    fn equal_tensors_have_equal_hashes_whatever_their_layout() {
+        let x = Tensor::arange(24, (Kind::Float, tch::Device::Cpu)).view([2, 3, 2, 2]);
+        let channels_last = x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
+        assert_eq!(hash(&[x.shallow_clone()]).unwrap(), hash(&[channels_last]).unwrap());
+        assert_ne!(hash(&[x.shallow_clone()]).unwrap(), hash(&[x + 1e-7]).unwrap());
+    }
+}
