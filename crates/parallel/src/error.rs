@@ -85,6 +85,14 @@ pub enum Error {
         /// How it ended, or that nothing is heard from it.
         cause: String,
     },
+    /// A program could not be started.
+    #[error("cannot start {program}: {reason}")]
+    Start {
+        /// The program.
+        program: String,
+        /// What the system said.
+        reason: String,
+    },
     /// libtorch refused.
     #[error("cannot {action}: {reason}")]
     Torch {

@@ -5,13 +5,17 @@
 //! gradients while the backward pass goes on, and a [`Group`] does the rest. Whatever fails is one line that names the process
 //! that is to blame: [`World::explain`].
 //!
+//! [`Launch`] starts processes of this machine and ends them together.
+//!
 //! Nothing here reads the environment or prints: whoever starts the processes does.
 
 #![allow(unsafe_code)]
 
+mod affinity;
 mod boundary;
 mod error;
 mod group;
+mod launch;
 mod nodes;
 mod place;
 mod reducer;
@@ -22,6 +26,7 @@ mod world;
 
 pub use error::Error;
 pub use group::{Group, Work, has_nccl};
+pub use launch::{Ended, Failure, Launch};
 pub use place::Place;
 pub use reducer::Reducer;
 pub use server::Server;
