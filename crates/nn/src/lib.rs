@@ -38,10 +38,10 @@ pub use error::{Error, Mismatch};
 pub use formula::{fill_by_formula, formula_input, formula_values};
 pub use init::{BiasInit, Init, WeightInit};
 pub use layers::{
-    Activation, AvgPool2d, BatchNorm2d, BatchNorm2dConfig, ChannelConv, ChannelConvConfig, Conv2d, Conv2dConfig,
-    ConvNorm, DropBlock, Dropout, Linear, LinearConfig, LocalResponseNorm, LocalResponseNormConfig, MaxPool2d, Maxout,
-    Pair, RectConv2dConfig, StochasticDepth, adaptive_avg_pool2d, conv2d_grouped, conv2d_stacked, global_avg_pool,
-    max_pool2d, upsample_nearest,
+    Activation, AllSum, AvgPool2d, BatchNorm2d, BatchNorm2dConfig, ChannelConv, ChannelConvConfig, Conv2d,
+    Conv2dConfig, ConvNorm, DropBlock, Dropout, Linear, LinearConfig, LocalResponseNorm, LocalResponseNormConfig,
+    MaxPool2d, Maxout, Pair, RectConv2dConfig, StochasticDepth, adaptive_avg_pool2d, conv2d_grouped, conv2d_stacked,
+    global_avg_pool, max_pool2d, upsample_nearest,
 };
 pub use meter::{Meter, numbers_of_one};
 pub use mode::{Mode, Module};

@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 use std::ops::Div;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tch::{Device, Kind, Tensor};
 
-use crate::{Error, Init, Meter};
+use crate::{AllSum, Error, Init, Meter};
 
 /// What a stored tensor is for; weight decay goes to [`Role::Weight`] only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,6 +48,7 @@ struct Shared {
     kind: Kind,
     start: Start,
     meter: Meter,
+    all_sum: OnceLock<Arc<dyn AllSum>>,
     contents: Mutex<Contents>,
 }
 
@@ -94,7 +95,13 @@ impl Store {
     }
 
     fn starting(device: Device, kind: Kind, start: Start) -> Self {
-        Store(Arc::new(Shared { device, kind, start, meter: Meter::default(), contents: Mutex::default() }))
+        let (meter, all_sum, contents) = (Meter::default(), OnceLock::new(), Mutex::default());
+        Store(Arc::new(Shared { device, kind, start, meter, all_sum, contents }))
+    }
+
+    /// Lets every batch norm that is built from now on take its statistics over all that `sum` sums over. The first call counts.
+    pub fn normalise_over(&self, sum: Arc<dyn AllSum>) {
+        let _ = self.0.all_sum.set(sum);
     }
 
     /// The path without a name, from which a model's constructor starts.
@@ -195,6 +202,11 @@ impl Params {
     /// Where the parameters are.
     pub fn device(&self) -> Device {
         self.shared.device
+    }
+
+    /// What batch norms take their statistics over, if not their own batch.
+    pub(crate) fn all_sum(&self) -> Option<Arc<dyn AllSum>> {
+        self.shared.all_sum.get().cloned()
     }
 
     /// Their element type.

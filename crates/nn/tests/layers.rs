@@ -201,3 +201,43 @@ fn a_frozen_norm_applies_its_running_statistics_and_keeps_them() {
         assert_eq!(entry("num_batches_tracked").int64_value(&[]), 0);
     }
 }
+
+/// Stands for `0` equal parts of a batch.
+#[derive(Debug)]
+struct EqualParts(f64);
+
+impl mp_nn::AllSum for EqualParts {
+    fn all_sum(&self, x: &Tensor) -> Tensor {
+        // Each of the parts has the same gradient.
+        x * self.0
+    }
+}
+
+#[test]
+fn a_norm_over_parts_is_that_of_the_whole_batch() {
+    let x = (Tensor::arange(2 * 3 * 4, (Kind::Double, Device::Cpu)) * 0.7).sin().view([2, 3, 2, 2]);
+    let weigh = (Tensor::arange(24, (Kind::Double, Device::Cpu)) * 0.3).cos().view([2, 3, 2, 2]);
+    // Output, gradients of input, scale and shift, and the running statistics.
+    let norm = |parts: Option<f64>, copies: i64| -> Vec<Tensor> {
+        let store = Store::with_kind(Device::Cpu, Kind::Double, 0);
+        if let Some(parts) = parts {
+            store.normalise_over(std::sync::Arc::new(EqualParts(parts)));
+        }
+        let norm = BatchNorm2dConfig::new(3).build(&store.root()).unwrap();
+        let x = x.repeat([copies, 1, 1, 1]).set_requires_grad(true);
+        let y = norm.forward_add_relu(&x, &(&x * 0.5), Mode::Train);
+        (&y * weigh.repeat([copies, 1, 1, 1])).sum(Kind::Double).backward();
+        let mut found = vec![y.narrow(0, 0, 2), x.grad().narrow(0, 0, 2)];
+        found.extend(store.parameters().iter().map(|entry| entry.tensor.grad() / copies as f64));
+        found.extend(store.entries().into_iter().map(|entry| entry.tensor.to_kind(Kind::Double)));
+        found
+    };
+    // One part is the batch itself; of two equal ones, each has a half of twice the batch.
+    for (parts, copies) in [(1.0, 1), (2.0, 2)] {
+        let (over_parts, whole) = (norm(Some(parts), 1), norm(None, copies));
+        for (found, expected) in over_parts.iter().zip(&whole) {
+            let apart = (found - expected).abs().max().double_value(&[]);
+            assert!(apart < 1e-12, "{apart}: {found} {expected}");
+        }
+    }
+}

@@ -108,6 +108,23 @@ impl RouteAccumulator {
         Ok(())
     }
 
+    /// Adds up what several accumulators of the same layers have seen: `sum` replaces each number of each of them by the sum
+    /// over all.
+    ///
+    /// # Errors
+    /// Those of `sum`.
+    pub fn sum_over<E>(&mut self, mut sum: impl FnMut(&Tensor) -> Result<(), E>) -> Result<(), E> {
+        let _no_grad = tch::no_grad_guard();
+        let samples = Tensor::from(self.samples);
+        sum(&samples)?;
+        self.samples = samples.int64_value(&[]);
+        self.class_samples.iter().try_for_each(&mut sum)?;
+        for layer in &self.layers {
+            [&layer.weights, &layer.by_class, &layer.entropy].into_iter().try_for_each(&mut sum)?;
+        }
+        Ok(())
+    }
+
     /// The statistics of every layer, in the order of the trace; none if no batch was added.
     ///
     /// # Errors

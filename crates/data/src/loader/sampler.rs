@@ -114,9 +114,9 @@ fn balanced(dataset: &dyn Dataset, random: &mut impl RngExt) -> Vec<usize> {
 
 /// The part of every epoch that falls to one of several processes.
 ///
-/// All processes compute the same order and take equally many images of it: process `rank` takes every `world`-th, from
-/// the `rank`-th on, as PyTorch's `DistributedSampler` does; of [`Sampler::Shards`], an unbroken part instead, so that
-/// each process reads files of its own.
+/// All processes compute the same order and take equally many images of it, but for [`Uneven::Leave`]: process `rank` takes
+/// every `world`-th, from the `rank`-th on, as PyTorch's `DistributedSampler` does; of [`Sampler::Shards`], an unbroken part
+/// instead, so that each process reads files of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Share {
@@ -137,6 +137,8 @@ pub enum Uneven {
     Pad,
     /// Up to `world - 1` images at the end of the order are left out; others in another epoch, where the order is random.
     Drop,
+    /// The first processes get an image more than the others: every image is seen once, as in an evaluation.
+    Leave,
 }
 
 impl Default for Share {
@@ -154,11 +156,20 @@ impl Share {
         Err(Error::Config(format!("share.rank is {rank}: expected below {world}, which is share.world")))
     }
 
-    /// Images of an epoch of `total` that fall to each process.
+    /// Images of an epoch of `total` that fall to this process.
     pub(super) fn len(&self, total: usize) -> usize {
         match self.uneven {
             Uneven::Pad => total.div_ceil(self.world),
             Uneven::Drop => total / self.world,
+            Uneven::Leave => total / self.world + usize::from(self.rank < total % self.world),
+        }
+    }
+
+    /// Where its part begins, if it is an unbroken one.
+    fn start(&self, total: usize) -> usize {
+        match self.uneven {
+            Uneven::Leave => self.rank * (total / self.world) + self.rank.min(total % self.world),
+            Uneven::Pad | Uneven::Drop => self.rank * self.len(total),
         }
     }
 }
@@ -174,7 +185,7 @@ impl Order {
     pub(super) fn new(sampler: &Sampler, share: &Share, dataset: &dyn Dataset, seed: u64, epoch: u64) -> Self {
         let all = sampler.order(dataset, seed, epoch);
         let (first, step) = match sampler {
-            Sampler::Shards { .. } => (share.rank * share.len(all.len()), 1),
+            Sampler::Shards { .. } => (share.start(all.len()), 1),
             _ => (share.rank, share.world),
         };
         Self { all, first, step }
@@ -211,6 +222,19 @@ mod tests {
         // What torch's DistributedSampler(range(7), 3, rank, shuffle=False, drop_last=...) gives.
         assert_eq!([0, 1, 2].map(|rank| share(rank, Uneven::Pad)), [[0, 3, 6], [1, 4, 0], [2, 5, 1]]);
         assert_eq!([0, 1, 2].map(|rank| share(rank, Uneven::Drop)), [[0, 3], [1, 4], [2, 5]]);
+    }
+
+    #[test]
+    fn what_is_left_uneven_is_served_once() {
+        let of = |world: usize, sampler: Sampler, count: usize| -> Vec<Vec<usize>> {
+            let share = |rank| served(&sampler, Share { rank, world, uneven: Uneven::Leave }, count);
+            (0..world).map(share).collect()
+        };
+        assert_eq!(of(3, Sampler::Sequential, 7), [vec![0, 3, 6], vec![1, 4], vec![2, 5]]);
+        assert_eq!(of(3, Sampler::Sequential, 2), [vec![0], vec![1], vec![]]);
+        let mut all = of(3, Sampler::Shards { group: 1 }, 8).concat();
+        all.sort_unstable();
+        assert_eq!(all, (0..8).collect::<Vec<_>>());
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub use linear::{Linear, LinearConfig};
 pub use local_response_norm::{LocalResponseNorm, LocalResponseNormConfig};
 pub use max_pool::{MaxPool2d, max_pool2d};
 pub use maxout::Maxout;
-pub use norm::{BatchNorm2d, BatchNorm2dConfig};
+pub use norm::{AllSum, BatchNorm2d, BatchNorm2dConfig};
 pub use pair::Pair;
 pub use stochastic_depth::StochasticDepth;
 pub use upsample::upsample_nearest;

@@ -1,5 +1,8 @@
 //! Batch normalisation.
 
+use std::fmt;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
@@ -48,6 +51,7 @@ impl BatchNorm2dConfig {
             running_mean: params.buffer("running_mean", &shape, Init::Zeros)?,
             running_var: params.buffer("running_var", &shape, Init::Ones)?,
             batches: params.counter("num_batches_tracked")?,
+            all_sum: params.all_sum(),
             config: self.clone(),
         })
     }
@@ -82,7 +86,15 @@ pub struct BatchNorm2d {
     running_mean: Tensor,
     running_var: Tensor,
     batches: Tensor,
+    all_sum: Option<Arc<dyn AllSum>>,
     config: BatchNorm2dConfig,
+}
+
+/// Sums over all that have a part of one batch, as processes have that train together.
+pub trait AllSum: fmt::Debug + Send + Sync {
+    /// The sum of `x` over all of them, through which gradients flow: that of `x` is the sum over all of the gradients of the
+    /// result. All of them ask for the same sums in the same order, and so do their backward passes.
+    fn all_sum(&self, x: &Tensor) -> Tensor;
 }
 
 impl BatchNorm2d {
@@ -124,6 +136,9 @@ impl BatchNorm2d {
         if learns {
             let _ = self.batches.shallow_clone().g_add_scalar_(1);
         }
+        if let (true, Some(all_sum)) = (learns, &self.all_sum) {
+            return self.apply_over(&**all_sum, x, residual, relu);
+        }
         if mp_native::can_norm(x) && self.is_wide() {
             // Only tensors of another shape are refused here: falling back would hide a fault of the caller.
             return mp_native::batch_norm(x, self.state(), residual, relu, learns)
@@ -144,6 +159,42 @@ impl BatchNorm2d {
             y = y.g_add_(residual);
         }
         if relu { y.relu_() } else { y }
+    }
+}
+
+impl BatchNorm2d {
+    /// Training over several parts of a batch. The sums are of float64: mean squares less squared means lose what float32 has.
+    fn apply_over(&self, all_sum: &dyn AllSum, x: &Tensor, residual: Option<&Tensor>, relu: bool) -> Tensor {
+        let wide = if x.kind() == Kind::Double { x.shallow_clone() } else { x.to_kind(Kind::Float) };
+        let axes: Vec<i64> = (0..x.dim() as i64).filter(|axis| *axis != 1).collect();
+        let count = (x.numel() as i64 / self.config.channels) as f64;
+        let (variance, mean) = wide.var_mean_correction(axes.as_slice(), 0, false);
+        let (variance, mean) = (variance.to_kind(Kind::Double), mean.to_kind(Kind::Double));
+        let own =
+            [&mean * count, (variance + mean.square()) * count, Tensor::full([1], count, (Kind::Double, x.device()))];
+        let all = all_sum.all_sum(&Tensor::cat(&own, 0));
+        let channels = self.config.channels;
+        let count = all.narrow(0, 2 * channels, 1);
+        let mean = all.narrow(0, 0, channels) / &count;
+        let variance = (all.narrow(0, channels, channels) / &count - mean.square()).clamp_min(0.0);
+        {
+            let _guard = tch::no_grad_guard();
+            let momentum = self.config.momentum;
+            let unbiased = &variance * &count / (&count - 1.0).clamp_min(1.0);
+            for (running, found) in [(&self.running_mean, &mean), (&self.running_var, &unbiased)] {
+                let _ = running.shallow_clone().lerp_(&found.to_kind(running.kind()), momentum);
+            }
+        }
+        let mut shape = vec![1; x.dim()];
+        shape[1] = channels;
+        let scale = (variance + self.config.eps).rsqrt() * self.weight.to_kind(Kind::Double);
+        let [mean, scale] = [mean, scale].map(|of| of.to_kind(wide.kind()).view(shape.as_slice()));
+        let bias = self.bias.to_kind(wide.kind()).view(shape.as_slice());
+        let mut y = ((wide - mean) * scale + bias).to_kind(x.kind());
+        if let Some(residual) = residual {
+            y += residual;
+        }
+        if relu { y.relu() } else { y }
     }
 }
 
