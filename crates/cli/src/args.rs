@@ -3,6 +3,7 @@
 mod compare;
 mod doctor;
 mod eval;
+mod launch;
 mod models;
 
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use crate::commands::Command;
 pub(crate) use compare::Compare;
 pub(crate) use doctor::Doctor;
 pub(crate) use eval::{Eval, Images};
+pub(crate) use launch::{Launch, Waits};
 pub(crate) use models::{By, Models};
 
 /// Trains, evaluates, applies and times multi-path networks.
@@ -111,6 +113,8 @@ pub(crate) struct Train {
     /// Save and end when standard input ends, for programs that start runs and may be killed themselves
     #[arg(long)]
     pub(crate) stop_with_input: bool,
+    #[command(flatten)]
+    pub(crate) waits: Waits,
     #[command(flatten)]
     pub(crate) data_dir: DataDir,
 }

@@ -14,9 +14,9 @@ use crate::args::Args;
 use crate::output::shortened;
 
 /// The work itself failed.
-const FAILED: u8 = 1;
+pub(crate) const FAILED: u8 = 1;
 /// The request, a file or the system did not allow it.
-const REFUSED: u8 = 2;
+pub(crate) const REFUSED: u8 = 2;
 
 /// Prints an error with its causes on one line and returns its exit code.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
@@ -30,6 +30,7 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     match error.downcast_ref::<Error>() {
         Some(Error::Interrupted) => ExitCode::from(interrupt::exit_code()),
         Some(Error::Diverged { .. } | Error::Torch { .. } | Error::Report(_)) => ExitCode::from(FAILED),
+        Some(Error::Processes(error)) if !error.is_refusal() => ExitCode::from(FAILED),
         _ => ExitCode::from(REFUSED),
     }
 }

@@ -103,6 +103,13 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether another start would fail alike: whoever starts the processes has to change something first.
+    pub fn is_refusal(&self) -> bool {
+        !matches!(self, Self::Lost { .. } | Self::Torch { .. })
+    }
+}
+
 fn ranks(of: &[usize]) -> String {
     const NAMED: usize = 8;
     let named: Vec<String> = of.iter().take(NAMED).map(usize::to_string).collect();

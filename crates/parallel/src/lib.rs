@@ -28,6 +28,6 @@ pub use error::Error;
 pub use group::{Group, Work, has_nccl};
 pub use launch::{Ended, Failure, Launch};
 pub use place::Place;
-pub use reducer::Reducer;
+pub use reducer::{Reducer, backward};
 pub use server::Server;
 pub use world::{Meeting, World};

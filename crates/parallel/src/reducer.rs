@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tch::Tensor;
 use torch_sys::C_tensor;
 
-use crate::boundary::outcome;
+use crate::boundary::{brief, outcome};
 use crate::{Error, Group};
 
 unsafe extern "C" {
@@ -78,11 +78,19 @@ impl Reducer {
     ///
     /// # Errors
     /// A pass that was prepared and did not come to its end.
-    pub fn prepare(&mut self, loss: &Tensor) -> Result<(), Error> {
+    pub fn prepare(&self, loss: &Tensor) -> Result<(), Error> {
         self.group.note_begun();
         // SAFETY: both are live.
         unsafe { outcome("average gradients", mp_reducer_prepare(self.reducer.as_ptr(), loss.as_ptr())) }
     }
+}
+
+/// The backward pass from `loss`, in which a sum over processes may fail.
+///
+/// # Errors
+/// What a sum says.
+pub fn backward(loss: &Tensor) -> Result<(), Error> {
+    loss.f_backward().map_err(|error| Error::Torch { action: "average gradients", reason: brief(&error.to_string()) })
 }
 
 impl Drop for Reducer {

@@ -179,15 +179,18 @@ impl World {
         self.ensure_same(what, &format!("hash {}", hash(tensors)?))
     }
 
-    /// Averages tensors of floating point over all processes, in place and as one.
+    /// Averages tensors of floating point over all processes, in place and as one. Sums are of float64, so that numbers of
+    /// float32 that are equal everywhere stay as they are.
     ///
     /// # Errors
     /// Another process that is not there.
     pub fn average(&self, tensors: &[Tensor]) -> Result<(), Error> {
         let _guard = tch::no_grad_guard();
-        let Some(first) = tensors.first() else { return Ok(()) };
+        if tensors.is_empty() {
+            return Ok(());
+        }
         let flat: Vec<Tensor> =
-            tensors.iter().map(|tensor| tensor.detach().to_kind(first.kind()).reshape([-1])).collect();
+            tensors.iter().map(|tensor| tensor.detach().to_kind(Kind::Double).reshape([-1])).collect();
         let sum = Tensor::cat(&flat, 0);
         self.tensors.sum(&sum)?;
         let mean = sum / self.size() as f64;

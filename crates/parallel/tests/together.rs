@@ -138,13 +138,13 @@ fn averaged_gradients_are_those_of_the_whole_batch() {
         .into();
     let shared = together(2, |world| {
         let weights = weights();
-        let mut reducer = Reducer::new(Arc::clone(world.group()), &weights).unwrap();
+        let reducer = Reducer::new(Arc::clone(world.group()), &weights).unwrap();
         let part = Tensor::from_slice(&[world.rank() as i64, world.rank() as i64 + 2]);
         [-0.5, 0.5].map(|first| {
             // The mean over processes of twice the sums is the sum over all.
             let loss = loss(&weights, &batch(first).index_select(0, &part), 4) * 2.0;
             reducer.prepare(&loss).unwrap();
-            loss.f_backward().unwrap();
+            mp_parallel::backward(&loss).unwrap();
             assert!(!weights[2].grad().defined(), "what no process reaches has no gradient");
             let found: Vec<Tensor> = weights.iter().take(2).map(|weight| weight.grad().copy()).collect();
             weights.iter().take(2).for_each(|weight| weight.shallow_clone().zero_grad());
@@ -165,12 +165,12 @@ fn averaged_gradients_are_those_of_the_whole_batch() {
 fn passes_that_are_not_prepared_add_up() {
     let found = together(2, |world| {
         let w = Tensor::from_slice(&[1.0_f64]).set_requires_grad(true);
-        let mut reducer = Reducer::new(Arc::clone(world.group()), &[w.shallow_clone()]).unwrap();
+        let reducer = Reducer::new(Arc::clone(world.group()), &[w.shallow_clone()]).unwrap();
         let rank = world.rank() as f64;
         (&w * (1.0 + rank)).sum(Kind::Double).backward();
         let last = (&w * (10.0 + rank)).sum(Kind::Double);
         reducer.prepare(&last).unwrap();
-        last.f_backward().unwrap();
+        mp_parallel::backward(&last).unwrap();
         w.grad().double_value(&[0])
     });
     // (1 + 10 + 2 + 11) / 2.

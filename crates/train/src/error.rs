@@ -328,6 +328,9 @@ pub enum Error {
     /// The handlers of the signals that ask a run to stop could not be set.
     #[error("cannot listen for signals")]
     Signals(#[source] io::Error),
+    /// Processes that train together do not come, do not mean the same, or have lost one of them.
+    #[error(transparent)]
+    Processes(#[from] mp_parallel::Error),
     /// libtorch refused.
     #[error("cannot {action}: {reason}")]
     Torch {

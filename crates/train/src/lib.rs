@@ -34,6 +34,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`machine`] | threads, processors, neighbours |
+//! | [`processes`] | the processes that train one network together |
 //! | [`metric`] | the figures by which a network is judged |
 //! | [`optim`], [`schedule`] | how gradients move parameters, and how fast |
 //! | [`weights`] | weights of files, and how a network starts from them |
@@ -61,6 +62,7 @@ pub mod learn;
 pub mod machine;
 pub mod metric;
 pub mod optim;
+pub mod processes;
 pub mod recipe;
 pub mod run;
 pub mod schedule;

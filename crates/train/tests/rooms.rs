@@ -4,12 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the ground up.
-const ROOMS: [&str; 19] = [
+const ROOMS: [&str; 20] = [
     "split",
     "choice",
     "error",
     "atomic",
     "machine",
+    "processes",
     "metric",
     "optim",
     "schedule",

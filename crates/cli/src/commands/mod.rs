@@ -5,6 +5,7 @@ mod compare;
 mod data;
 mod doctor;
 mod eval;
+mod launch;
 mod matching;
 mod models;
 mod predict;
@@ -65,6 +66,8 @@ macro_rules! commands {
 commands! {
     /// Train a network and write a run folder
     Train(args::Train): train::run;
+    /// Train on several processes of this machine, on its CPUs or GPUs
+    Launch(args::Launch): launch::run;
     /// Evaluate a run, or weights, on validation or test images
     Eval(args::Eval): eval::run;
     /// Classify images, or compute the logits of a tensor

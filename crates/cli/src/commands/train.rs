@@ -7,14 +7,16 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use mp_data::Line;
+use mp_train::machine;
+use mp_train::processes::{Meeting, Place, Processes};
 use mp_train::recipe::{Override, Recipe};
 use mp_train::run::{self, Finished, Start, interrupt};
 use mp_train::watch::report;
-use mp_train::{RunFolder, Summary};
+use mp_train::{Error, RunFolder, Summary};
 
-use crate::args::Train;
+use crate::args::{Train, Waits};
 use crate::output::{self, short, thousands};
 use crate::progress;
 
@@ -22,6 +24,7 @@ use crate::progress;
 const RUNS: &str = "runs";
 
 pub(crate) fn run(args: Train) -> anyhow::Result<ExitCode> {
+    let place = Place::of(|name| std::env::var(name).ok()).map_err(Error::from)?;
     let Plan { recipe, out, start } = plan(&args)?;
     // Times of layers are kept beside the data sets, whatever is trained on.
     let cache = match recipe.train.tune_paths {
@@ -38,8 +41,18 @@ pub(crate) fn run(args: Train) -> anyhow::Result<ExitCode> {
         });
     }
 
+    let device = Processes::device(recipe.train.device, place.as_ref())?;
+    let processes = match place {
+        None => Processes::alone(),
+        Some(place) => Processes::join(place, meeting(&args.waits, device.is_cuda())?)?,
+    };
+    if !processes.is_first() {
+        let finished = run::train_together(&processes, &recipe, &out, start, &cache, device, &mut (), &stop)?;
+        return Ok(if finished.complete { ExitCode::SUCCESS } else { ExitCode::from(interrupt::exit_code()) });
+    }
+
     let mut progress = progress::for_standard_error();
-    let finished = run::train(&recipe, &out, start, &cache, &mut *progress, &stop)?;
+    let finished = run::train_together(&processes, &recipe, &out, start, &cache, device, &mut *progress, &stop)?;
     drop(progress);
     let report = report::write(&finished.folder);
     if finished.complete {
@@ -56,6 +69,20 @@ pub(crate) fn run(args: Train) -> anyhow::Result<ExitCode> {
     let folder = Line(finished.folder.path());
     let _ = writeln!(io::stderr(), "saved; continue with: mp-train train --resume --out {folder}");
     Ok(ExitCode::from(interrupt::exit_code()))
+}
+
+/// How this process meets those that it was started with.
+fn meeting(waits: &Waits, cuda: bool) -> anyhow::Result<Meeting> {
+    let program = std::env::current_exe().and_then(std::fs::read).context("cannot read this program")?;
+    Ok(Meeting {
+        patience: waits.patience(),
+        timeout: waits.timeout(),
+        cuda,
+        // As in PyTorch: the network interface of Gloo.
+        interface: std::env::var("GLOO_SOCKET_IFNAME").unwrap_or_default(),
+        host: machine::host(),
+        version: format!("{}, build {:08x}", env!("CARGO_PKG_VERSION"), crc32fast::hash(&program)),
+    })
 }
 
 fn show(finished: &Finished) -> anyhow::Result<()> {

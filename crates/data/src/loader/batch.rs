@@ -70,6 +70,18 @@ impl SkipCount {
     }
 }
 
+impl SkipCount {
+    /// Adds what others had to leave out.
+    pub fn add_all(&mut self, other: &Self) {
+        self.images += other.images;
+        for reason in &other.reasons {
+            if self.reasons.len() < Self::REASONS && !self.reasons.contains(reason) {
+                self.reasons.push(reason.clone());
+            }
+        }
+    }
+}
+
 impl fmt::Display for SkipCount {
     /// One line: how many, and the first reason.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

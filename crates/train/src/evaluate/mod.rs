@@ -10,12 +10,14 @@ use mp_data::{Batch, Loader, SkipCount};
 use mp_nn::Mode;
 use mp_routing::RouteAccumulator;
 use mp_zoo::{Model, Output};
+use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Reduction, Tensor};
 
 use crate::Error;
 use crate::images::to_device;
 use crate::learn::forward;
-use crate::metric::Spent;
+use crate::metric::{Spenders, Spent};
+use crate::processes::Processes;
 use crate::recipe::Precision;
 
 pub use budget::{Met, meet};
@@ -51,7 +53,27 @@ pub fn evaluate(
     stop: &AtomicBool,
     each: Each<'_>,
 ) -> Result<Evaluation, Error> {
-    judge(model, loader, classes, device, stop, &mut |images| Ok(forward(model, images, Mode::Eval, precision)), each)
+    let apply = &mut |images: &Tensor| Ok(forward(model, images, Mode::Eval, precision));
+    judge(model, loader, classes, device, stop, apply, each)
+}
+
+/// Evaluates `model` on one pass over what all processes have loaders of, each of a part of the same images; every process finds
+/// the same.
+///
+/// # Errors
+/// As [`evaluate`]; [`Error::Processes`].
+pub fn evaluate_together(
+    processes: &Processes,
+    model: &Model,
+    loader: &Loader,
+    classes: usize,
+    precision: Precision,
+    device: Device,
+) -> Result<Evaluation, Error> {
+    let apply = &mut |images: &Tensor| Ok(forward(model, images, Mode::Eval, precision));
+    let part = pass(loader, classes, device, &AtomicBool::new(false), apply, None)?;
+    processes.meet()?;
+    part.over(processes)?.evaluation(model)
 }
 
 /// One pass over `loader`, judging what `apply`, which applies `model`, makes of its images.
@@ -62,8 +84,82 @@ fn judge(
     device: Device,
     stop: &AtomicBool,
     apply: &mut dyn FnMut(&Tensor) -> Result<Output, Error>,
-    mut each: Each<'_>,
+    each: Each<'_>,
 ) -> Result<Evaluation, Error> {
+    pass(loader, classes, device, stop, apply, each)?.evaluation(model)
+}
+
+/// What a pass over images adds up.
+struct Part {
+    images: u64,
+    top: Option<u64>,
+    loss: f64,
+    confusion: Confusion,
+    spent: Option<Spent>,
+    routes: Option<RouteAccumulator>,
+    skipped: SkipCount,
+}
+
+/// What of it goes from process to process as text.
+#[derive(Serialize, Deserialize)]
+struct Counts {
+    images: u64,
+    top: Option<u64>,
+    loss: f64,
+    confusion: Confusion,
+    spent: Option<Spent>,
+    skipped: SkipCount,
+}
+
+impl Part {
+    /// What the passes of all processes add up together, in the order of their ranks.
+    fn over(self, processes: &Processes) -> Result<Self, Error> {
+        if processes.are_one() {
+            return Ok(self);
+        }
+        let Self { images, top, loss, confusion, spent, mut routes, skipped } = self;
+        if let Some(routes) = &mut routes {
+            routes.sum_over(|tensor| processes.sum(tensor))?;
+        }
+        let own = Counts { images, top, loss, confusion, spent, skipped };
+        let mut all = processes.gather(own)?.into_iter();
+        // There is at least this process.
+        let first = all.next().ok_or_else(|| Error::NoImages { what: "the processes".to_owned() })?;
+        let sum = all.fold(first, |mut sum, next| {
+            sum.images += next.images;
+            sum.top = sum.top.zip(next.top).map(|(one, other)| one + other);
+            sum.loss += next.loss;
+            sum.confusion.add(&next.confusion);
+            sum.spent = sum.spent.zip(next.spent).map(|(one, other)| one.and(other));
+            sum.skipped.add_all(&next.skipped);
+            sum
+        });
+        let Counts { images, top, loss, confusion, spent, skipped } = sum;
+        Ok(Self { images, top, loss, confusion, spent, routes, skipped })
+    }
+
+    fn evaluation(self, model: &Model) -> Result<Evaluation, Error> {
+        Ok(Evaluation {
+            images: self.images,
+            correct: self.confusion.correct(),
+            top_5: self.top,
+            loss: self.loss / self.images as f64,
+            confusion: self.confusion,
+            spending: self.spent.map(|spent| spent.of_an_image(model, self.images)),
+            layers: self.routes.map(|routes| routes.finish()).transpose()?.unwrap_or_default(),
+            skipped: self.skipped,
+        })
+    }
+}
+
+fn pass(
+    loader: &Loader,
+    classes: usize,
+    device: Device,
+    stop: &AtomicBool,
+    apply: &mut dyn FnMut(&Tensor) -> Result<Output, Error>,
+    mut each: Each<'_>,
+) -> Result<Part, Error> {
     let _guard = tch::no_grad_guard();
     let mut truth: Vec<i64> = Vec::new();
     let mut predicted: Vec<Tensor> = Vec::new();
@@ -71,7 +167,7 @@ fn judge(
     let mut top = Tensor::zeros([], (Kind::Int64, device));
     let has_top = classes > TOP as usize;
     let mut routes: Option<RouteAccumulator> = None;
-    let mut spent = Spent::default();
+    let mut spending = Spenders::default();
     let mut skipped = SkipCount::default();
 
     let mut batches = loader.epoch(0, 0);
@@ -105,7 +201,7 @@ fn judge(
         if !output.trace.is_empty() {
             routes.get_or_insert_with(|| RouteAccumulator::new(classes)).add(&output.trace, &labels)?;
         }
-        spent.add(&output.trace);
+        spending.add(&output.trace);
         if let Some(each) = &mut each {
             each(Judged { indices: &indices, labels: &classes_here, logits: &logits })?;
         }
@@ -118,14 +214,13 @@ fn judge(
         .map_err(|error| Error::torch("read the predicted classes", &error))?;
     let images = truth.len() as u64;
     let confusion = Confusion::of(classes, truth.into_iter().zip(predicted));
-    Ok(Evaluation {
+    Ok(Part {
         images,
-        correct: confusion.correct(),
-        top_5: has_top.then(|| top.int64_value(&[]) as u64),
-        loss: loss.double_value(&[]) / images as f64,
+        top: has_top.then(|| top.int64_value(&[]) as u64),
+        loss: loss.double_value(&[]),
         confusion,
-        spending: spent.of_an_image(model, images),
-        layers: routes.map(|routes| routes.finish()).transpose()?.unwrap_or_default(),
+        spent: spending.spent(),
+        routes,
         skipped,
     })
 }

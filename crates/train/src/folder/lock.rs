@@ -8,6 +8,7 @@ use std::time::Duration;
 use mp_files::is_at;
 
 use crate::Error;
+use crate::machine::host;
 
 /// The file that is locked. Where a killed process has left it, what it says counts for nothing: it is not locked.
 const LOCK: &str = ".lock";
@@ -80,16 +81,6 @@ fn name_holder(file: &mut File) -> io::Result<()> {
 fn has_no_locks(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::Unsupported
         || matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EOPNOTSUPP | libc::ENOLCK))
-}
-
-/// The name of this machine.
-#[allow(unsafe_code)]
-fn host() -> String {
-    let mut name = [0_u8; 256];
-    // SAFETY: the system writes at most so many bytes, of which the last is left to be zero.
-    let asked = unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len() - 1) };
-    let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
-    if asked == 0 && !name.is_empty() { String::from_utf8_lossy(name).into_owned() } else { "this host".to_owned() }
 }
 
 #[cfg(test)]

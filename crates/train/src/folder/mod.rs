@@ -149,6 +149,11 @@ impl RunFolder {
         path.join(RECIPE).is_file() && path.join(CHECKPOINTS).is_dir()
     }
 
+    /// The folder of a run that another process has just made.
+    pub(crate) fn of_another(path: PathBuf) -> Self {
+        Self { path }
+    }
+
     /// The folder of a run that was started before.
     ///
     /// # Errors

@@ -47,6 +47,9 @@ pub struct Summary {
     pub device: String,
     /// Threads of libtorch.
     pub threads: usize,
+    /// Processes that trained together, each with so many threads.
+    #[serde(default = "one")]
+    pub processes: usize,
     /// Seconds spent in training steps, over all parts of a resumed run; validation is not counted.
     #[serde(with = "figure")]
     pub train_seconds: f64,
@@ -106,6 +109,11 @@ impl Summary {
     pub const MOST_CONFUSED: usize = 1000;
 }
 
+/// What runs of versions were that knew of no others.
+fn one() -> usize {
+    1
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -129,6 +137,7 @@ pub(crate) mod tests {
             precision: Precision::Fp32,
             device: "cpu".to_owned(),
             threads: 1,
+            processes: 1,
             train_seconds: 1.0,
             images_per_second: 20.0,
             data_wait_fraction: 0.1,

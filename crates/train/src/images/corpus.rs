@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mp_data::{
-    Centred, Dataset, Format, Ignored, ImageShape, Line, Loader, LoaderConfig, Recoloured, Sampler, Sizes, Splits,
-    Subset, Transform, holdout, stratified_holdout,
+    Centred, Dataset, Format, Ignored, ImageShape, Line, Loader, LoaderConfig, Recoloured, Sampler, Share, Sizes,
+    Splits, Subset, Transform, holdout, stratified_holdout,
 };
 
 use super::Identity;
@@ -280,9 +280,31 @@ impl Corpus {
     /// # Errors
     /// As [`Loader::new`].
     pub fn train_loader(&self, recipe: &Recipe) -> Result<Loader, Error> {
+        self.train_part(recipe, Share::default())
+    }
+
+    /// The same, of the part that falls to one of several processes: of every batch an equal part, so that together they serve the
+    /// batches of a process by itself (of files, `data.sampler = "shards"`, each has its own).
+    ///
+    /// # Errors
+    /// As [`Loader::new`]; [`Error::Invalid`] where a batch cannot be shared out equally.
+    pub fn train_part(&self, recipe: &Recipe, share: Share) -> Result<Loader, Error> {
+        let (batch, images) = (recipe.train.batch_size, self.train.len());
+        let refuse = |expected: String| Error::Invalid { key: "train.batch_size", value: batch.to_string(), expected };
+        if !batch.is_multiple_of(share.world) {
+            return Err(refuse(format!("a multiple of {}, the processes that share a batch out equally", share.world)));
+        }
+        if share.world > 1 && images < batch {
+            return Err(refuse(format!(
+                "at most {images}, the training images, which {} processes share out",
+                share.world
+            )));
+        }
         let config = LoaderConfig {
+            batch_size: batch / share.world,
+            share,
             sampler: recipe.data.sampler(),
-            drop_last: self.train.len() >= recipe.train.batch_size,
+            drop_last: images >= batch,
             transforms: recipe.data.augment.transforms(size_of(&*self.train), self.resized(recipe)),
             mix: recipe.train.mix(),
             ..self.loader_config(recipe)
@@ -298,6 +320,15 @@ impl Corpus {
         self.plain_loader(&self.valid, recipe)
     }
 
+    /// The part of them that falls to one of several processes; where there are fewer images than processes, each has all of them.
+    ///
+    /// # Errors
+    /// As [`Loader::new`].
+    pub fn valid_part(&self, recipe: &Recipe, share: Share) -> Result<Loader, Error> {
+        let share = if self.valid.len() < share.world { Share::default() } else { share };
+        self.plain_part(&self.valid, recipe, share)
+    }
+
     /// The test images in their order, unchanged.
     ///
     /// # Errors
@@ -310,7 +341,13 @@ impl Corpus {
     }
 
     fn plain_loader(&self, images: &Arc<dyn Dataset>, recipe: &Recipe) -> Result<Loader, Error> {
+        self.plain_part(images, recipe, Share::default())
+    }
+
+    fn plain_part(&self, images: &Arc<dyn Dataset>, recipe: &Recipe, share: Share) -> Result<Loader, Error> {
         let config = LoaderConfig {
+            batch_size: recipe.train.batch_size.div_ceil(share.world),
+            share,
             sampler: Sampler::Sequential,
             drop_last: false,
             transforms: judging(self.shape, self.crop),

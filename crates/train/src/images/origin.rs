@@ -46,6 +46,14 @@ impl Origin {
     }
 }
 
+impl Origin {
+    /// The images, a line each for those that are learnt from, judged by and tested on.
+    pub(crate) fn images(&self) -> String {
+        let line = |(name, part): (&str, &Part)| format!("{} {name} images {}", part.images, part.fingerprint);
+        [("training", &self.train), ("validation", &self.valid), ("test", &self.test)].map(line).join("\n")
+    }
+}
+
 impl Part {
     fn of(images: &dyn Dataset) -> Result<Self, Error> {
         Ok(Self { images: images.len(), fingerprint: images.fingerprint()? })

@@ -1,8 +1,10 @@
 //! A model and all that moves it: forward, backward, step.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use mp_nn::{Entry, Mode, Store};
+use mp_nn::{AllSum, Entry, Mode, Role, Store};
+use mp_parallel::Reducer;
 use mp_routing::{Pass, Trace};
 use mp_zoo::{Cost, Interface, Model, ModelName, ModelOptions, Output, Variant};
 use tch::{Device, Kind, Tensor};
@@ -13,6 +15,7 @@ use super::replay::Recorder;
 use super::{Classification, Objective, Targets, TrainBatch, finetune};
 use crate::Error;
 use crate::optim::{self, Gradients, Optimiser};
+use crate::processes::{NormSums, Processes, is_real};
 use crate::recipe::{PathGradients, Precision, Recipe};
 
 /// A model with its parameters, its objective and its optimiser.
@@ -30,8 +33,21 @@ pub struct Learner {
     ema: Option<Ema>,
     /// In float16 only.
     loss_scale: Option<LossScale>,
+    norm_sums: Option<Arc<NormSums>>,
     /// Where steps are recorded.
     recorder: Option<Recorder>,
+    /// Where several processes learn together.
+    together: Option<Together>,
+}
+
+/// What a learner does with those of other processes.
+struct Together {
+    processes: Processes,
+    reducer: Reducer,
+    /// What is counted over the images of a process, not learnt.
+    buffers: Vec<Tensor>,
+    /// Whether the next backward pass ends the step.
+    ends_step: bool,
 }
 
 /// What a forward pass in training found, as scalars on the device: reading them waits for it.
@@ -52,6 +68,20 @@ impl Learner {
     /// A model that cannot be built; [`Error::Precision`]; a routing loss that the model's routes cannot give;
     /// patterns of `[finetune]` that match nothing.
     pub fn new(name: &str, options: &ModelOptions, recipe: &Recipe, device: Device) -> Result<Self, Error> {
+        Self::among(&Processes::alone(), name, options, recipe, device)
+    }
+
+    /// The same, of a learner that learns together with those of other processes: see [`Learner::learn_together`].
+    ///
+    /// # Errors
+    /// As [`Learner::new`]; [`Error::Invalid`] where norms are to be synchronised in a model whose images choose what is run.
+    pub fn among(
+        processes: &Processes,
+        name: &str,
+        options: &ModelOptions,
+        recipe: &Recipe,
+        device: Device,
+    ) -> Result<Self, Error> {
         let precision = recipe.train.precision;
         precision.prepare(device)?;
         mp_native::cuda::use_deterministic(recipe.train.deterministic);
@@ -59,8 +89,21 @@ impl Learner {
             mp_native::cuda::enter(index).map_err(|error| Error::gpu("use a GPU", &error))?;
         }
         let store = Store::new(device, recipe.train.seed);
+        let norm_sums = if recipe.train.sync_batch_norm { processes.norm_sums() } else { None };
+        if let Some(sums) = &norm_sums {
+            store.normalise_over(Arc::clone(sums) as Arc<dyn AllSum>);
+        }
         let options = &ModelOptions { drops: recipe.model.drops(), ..options.clone() };
         let model = mp_zoo::build(name, options, &store.root())?;
+        let work = model.work();
+        if norm_sums.is_some() && work.always < work.multiply_adds {
+            return Err(Error::Invalid {
+                key: "train.sync_batch_norm",
+                value: format!("true for `{name}`"),
+                expected: "false for a model whose images choose what is run: a process may have none for a norm"
+                    .to_owned(),
+            });
+        }
         let image = Tensor::zeros(options.interface.input.batch(1), (Kind::Float, device));
         let has_routing_loss = {
             let _guard = tch::no_grad_guard();
@@ -85,7 +128,46 @@ impl Learner {
             ema,
             loss_scale: (precision == Precision::Fp16).then(|| LossScale::new(device)),
             recorder,
+            norm_sums,
+            together: None,
         })
+    }
+
+    /// Makes the state that learners of several processes start from, and `more` of it, that of the first, and lets every step from now
+    /// on follow the mean over the images of all of them. To be called once the learner has the values that it starts from.
+    ///
+    /// # Errors
+    /// [`Error::Processes`].
+    pub fn learn_together(&mut self, processes: &Processes, more: Vec<Tensor>) -> Result<(), Error> {
+        let trained: Vec<Tensor> = finetune::trained(&self.store).into_iter().map(|entry| entry.tensor).collect();
+        let Some(reducer) = processes.reducer(&trained)? else { return Ok(()) };
+        let entries = self.store.entries();
+        let memory = self.optimiser_state().into_iter().chain(self.average_state()).map(|(_, tensor)| tensor);
+        let state = entries.iter().map(|entry| entry.tensor.shallow_clone()).chain(memory).chain(more);
+        processes.make_equal("state of the network", &state.collect::<Vec<_>>())?;
+        let buffers = entries.into_iter().filter(|entry| entry.role == Role::Buffer && is_real(&entry.tensor));
+        let buffers = buffers.map(|entry| entry.tensor).collect();
+        // Sums over processes are no part of a graph.
+        self.recorder = None;
+        self.together = Some(Together { processes: processes.clone(), reducer, buffers, ends_step: true });
+        Ok(())
+    }
+
+    /// Told before each batch whether it is the last one of its step: its backward pass then averages the gradients of all
+    /// processes.
+    pub fn begin_batch(&mut self, ends_step: bool) {
+        if let Some(together) = &mut self.together {
+            together.ends_step = ends_step;
+        }
+    }
+
+    /// Averages over processes what they count for themselves, as the running statistics of norms; to be called after the
+    /// backward passes of a step. Several processes then always have the same state.
+    ///
+    /// # Errors
+    /// [`Error::Processes`].
+    pub fn settle(&self) -> Result<(), Error> {
+        self.together.as_ref().map_or(Ok(()), |together| together.processes.average(&together.buffers))
     }
 
     /// The learner with another objective than the recipe's cross-entropy without class weights.
@@ -211,7 +293,7 @@ impl Learner {
         let TrainBatch { images, ref targets, share } = *batch;
         let output = forward(&self.model, images, Mode::Train, self.precision);
         let loss = self.objective.loss(&output, targets)?;
-        self.backward(loss.minimised, share);
+        self.backward(loss.minimised, share)?;
         Ok(Found {
             loss: loss.total.detach(),
             routing_loss: loss.routing.map(|routing| routing.detach()),
@@ -220,12 +302,24 @@ impl Learner {
     }
 
     /// Adds the gradients of `minimised`, times the batch's share of its step, to those that are there.
-    pub(crate) fn backward(&self, minimised: Tensor, share: f64) {
+    ///
+    /// # Errors
+    /// [`Error::Processes`], where several processes learn together.
+    pub(crate) fn backward(&self, minimised: Tensor, share: f64) -> Result<(), Error> {
         let minimised = if share == 1.0 { minimised } else { minimised * share };
-        match &self.loss_scale {
-            Some(scale) => scale.apply(&minimised).backward(),
-            None => minimised.backward(),
+        let minimised = match &self.loss_scale {
+            Some(scale) => scale.apply(&minimised),
+            None => minimised,
+        };
+        let Some(together) = &self.together else {
+            minimised.backward();
+            return Ok(());
+        };
+        // A pass over norms that were not summed is not worth its gradients, and the others are not there for it.
+        if let Some(failure) = self.norm_sums.as_ref().and_then(|sums| sums.failure()) {
+            return Err(together.processes.explain(failure));
         }
+        together.backward(&minimised)
     }
 
     /// By how much the gathered gradients are greater than those of the loss: 1 but in float16, where the step takes it off.
@@ -277,6 +371,14 @@ impl Learner {
         let entries = self.store.entries().into_iter().filter(|entry| entry.tensor.is_floating_point());
         let finite: Vec<Tensor> = entries.map(|entry| entry.tensor.isfinite().all()).collect();
         finite.is_empty() || Tensor::stack(&finite, 0).all().int64_value(&[]) != 0
+    }
+}
+
+impl Together {
+    fn backward(&self, loss: &Tensor) -> Result<(), Error> {
+        let prepared = if self.ends_step { self.reducer.prepare(loss) } else { Ok(()) };
+        let passed = prepared.and_then(|()| mp_parallel::backward(loss));
+        passed.map_err(|error| self.processes.explain(error))
     }
 }
 

@@ -45,6 +45,16 @@ pub fn hardware(device: Device) -> String {
     }
 }
 
+/// The name of this machine.
+#[allow(unsafe_code)]
+pub fn host() -> String {
+    let mut name = [0_u8; 256];
+    // SAFETY: the system writes at most so many bytes, of which the last is left to be zero.
+    let asked = unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len() - 1) };
+    let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
+    if asked == 0 && !name.is_empty() { String::from_utf8_lossy(name).into_owned() } else { "this host".to_owned() }
+}
+
 /// The processor's name; the architecture's where the system does not say.
 pub fn processor() -> String {
     let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

@@ -50,6 +50,16 @@ impl Confusion {
         }
     }
 
+    /// Adds the counts of other images of the same classes.
+    pub fn add(&mut self, other: &Self) {
+        let mut counts: BTreeMap<(u32, u32), u64> =
+            self.counts.iter().map(|&(class, predicted, count)| ((class, predicted), count)).collect();
+        for &(class, predicted, count) in &other.counts {
+            *counts.entry((class, predicted)).or_default() += count;
+        }
+        self.counts = counts.into_iter().map(|((class, predicted), count)| (class, predicted, count)).collect();
+    }
+
     /// How many images were classified right.
     pub fn correct(&self) -> u64 {
         self.counts.iter().filter(|(class, predicted, _)| class == predicted).map(|(_, _, count)| count).sum()
@@ -119,6 +129,13 @@ mod tests {
         assert_eq!(confusion().counts, [(0, 0, 2), (0, 1, 1), (1, 0, 1), (1, 2, 2)]);
         assert_eq!(confusion().matrix(), [[2, 1, 0], [1, 0, 2], [0, 0, 0]]);
         assert_eq!(confusion().correct(), 2);
+    }
+
+    #[test]
+    fn counts_of_parts_add_up() {
+        let mut sum = Confusion::of(3, [(0, 0), (0, 1), (1, 2)].into_iter());
+        sum.add(&Confusion::of(3, [(0, 0), (1, 0), (1, 2)].into_iter()));
+        assert_eq!(sum, confusion());
     }
 
     #[test]

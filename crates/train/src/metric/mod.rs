@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use confusion::{ClassResult, Confused, Confusion};
 pub use evaluation::{Evaluation, TOP};
 pub use spending::Spending;
-pub(crate) use spending::Spent;
+pub(crate) use spending::{Spenders, Spent};
 
 /// A figure of an evaluation, and which way is better.
 pub trait Metric: Send + Sync {

@@ -22,12 +22,19 @@ pub struct Spending {
 
 /// Sums over batches; on the device until they are asked for.
 #[derive(Debug, Default)]
-pub(crate) struct Spent {
+pub(crate) struct Spenders {
     routed: Option<Tensor>,
     executed: u64,
 }
 
-impl Spent {
+/// Sums over images, of what they chose and what was computed for it.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Spent {
+    routed: f64,
+    executed: u64,
+}
+
+impl Spenders {
     /// Adds what a batch chose.
     pub(crate) fn add(&mut self, trace: &Trace) {
         let Some(routed) = trace.routed() else { return };
@@ -39,16 +46,28 @@ impl Spent {
         self.executed += trace.executed().unwrap_or(0);
     }
 
-    /// The means over so many images; none where nothing was chosen.
-    pub(crate) fn of_an_image(&self, model: &Model, images: u64) -> Option<Spending> {
+    /// The sums; none where nothing was chosen. Waits for the device.
+    pub(crate) fn spent(&self) -> Option<Spent> {
         let routed = self.routed.as_ref()?.double_value(&[]);
+        Some(Spent { routed, executed: self.executed })
+    }
+}
+
+impl Spent {
+    /// The sums over these images and others.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self { routed: self.routed + other.routed, executed: self.executed + other.executed }
+    }
+
+    /// The means over so many images.
+    pub(crate) fn of_an_image(self, model: &Model, images: u64) -> Spending {
         let work = model.work();
         let mean = |sum: f64| work.always as f64 + sum / images as f64;
-        Some(Spending {
+        Spending {
             always: work.always,
-            routed: mean(routed),
+            routed: mean(self.routed),
             executed: mean(self.executed as f64),
             all: work.multiply_adds,
-        })
+        }
     }
 }

@@ -229,6 +229,8 @@ pub struct TrainConfig {
     pub deterministic: bool,
     /// Whether a step is recorded once as a CUDA graph and then started as a whole, where the network allows it.
     pub graphs: bool,
+    /// Whether batch norms take their statistics over the images of all processes that train together, not over those of each.
+    pub sync_batch_norm: bool,
     /// Share of the target probability spread over all classes, 0 to below 1.
     pub label_smoothing: f64,
     /// How much the images of each class count in the loss.
@@ -273,6 +275,7 @@ impl Default for TrainConfig {
             device: DeviceChoice::Auto,
             deterministic: false,
             graphs: true,
+            sync_batch_norm: false,
             label_smoothing: 0.0,
             class_weights: ClassWeights::Equal,
             path_gradients: PathGradients::Full,

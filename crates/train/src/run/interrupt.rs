@@ -14,10 +14,12 @@
 //! script.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, OnceLock};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::flag;
+use signal_hook::iterator::Signals;
 
 use crate::Error;
 
@@ -44,6 +46,19 @@ pub fn on_signal() -> Result<Arc<AtomicBool>, Error> {
         flag::register(signal, Arc::clone(&stop)).map_err(Error::Signals)?;
     }
     Ok(stop)
+}
+
+/// The signals that ask a run to stop, as they come, for a process that passes them on.
+///
+/// # Errors
+/// As [`on_signal`].
+pub fn signals() -> Result<Receiver<i32>, Error> {
+    let heeded = [SIGINT, SIGTERM, SIGHUP, SIGUSR1].into_iter().filter(|signal| !is_ignored(*signal));
+    let mut signals = Signals::new(heeded).map_err(Error::Signals)?;
+    let (send, receive) = mpsc::channel();
+    // Ends with the process, or once nobody listens.
+    std::thread::spawn(move || signals.forever().try_for_each(|signal| send.send(signal)));
+    Ok(receive)
 }
 
 /// The exit code of a process that ends because it was asked to: 128 and the number of the last signal, that of Ctrl-C where

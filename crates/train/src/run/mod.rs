@@ -20,6 +20,7 @@ use crate::checkpoint::{Checkpoint, Header, Which};
 use crate::folder::{Lock, RunFolder, Summary};
 use crate::images::{Corpus, Origin};
 use crate::machine::{self, device_name};
+use crate::processes::Processes;
 use crate::recipe::Recipe;
 use crate::watch::{Event, Observer, Recorder, Row};
 
@@ -56,7 +57,7 @@ pub struct Finished {
     /// Why a run that was asked to stop has no new summary; its checkpoint is written all the same.
     pub unwritten: Option<Error>,
     /// Nobody else writes the folder until this is dropped.
-    _lock: Lock,
+    _lock: Option<Lock>,
 }
 
 /// Trains `recipe` in the folder `out`. `cache` is the folder of downloaded data sets; `progress` is told how it goes;
@@ -76,67 +77,130 @@ pub fn train(
     stop: &AtomicBool,
 ) -> Result<Finished, Error> {
     recipe.check()?;
-    let typed = &recipe.data.name;
-    let recipe = &with_absolute_paths(recipe);
-    let prior = match start {
-        Start::New => {
-            RunFolder::ensure_free(out)?;
-            None
-        }
-        Start::Numbered => None,
-        Start::Resume => Some(Prior::read(out, None)?),
-        Start::ResumeFrom(which) => Some(Prior::read(out, Some(which))?),
-    };
-    machine::use_threads(recipe.train.threads);
     let device = recipe.train.device.device()?;
-    let (corpus, mut notes, found) = match &prior {
-        Some(prior) => unchanged(prior, recipe, cache)?,
-        None => (Corpus::open(recipe, cache)?, Vec::new(), None),
-    };
-    ensure_wanted(stop)?;
-    let checkpoint = prior.as_ref().and_then(|prior| prior.checkpoint.as_ref());
-    let tuned = tuned(recipe, &corpus, checkpoint, cache)?;
-    ensure_wanted(stop)?;
-    let mut trainer = Trainer::new(&tuned, &corpus, device)?;
-    match checkpoint {
-        Some(checkpoint) => trainer.resume(checkpoint)?,
-        None => notes.extend(trainer.start()?),
-    }
-    progress.observe(&Event::Data(&corpus.description(typed)))?;
-    let steps_per_epoch = trainer.steps_per_epoch();
-    trainer.keep_origin(match found {
-        // Of the same images, which are not listed twice.
-        Some(found) => Origin { recipe: recipe.to_toml()?, steps_per_epoch, ..found },
-        None => Origin::of(recipe, &corpus, steps_per_epoch)?,
-    });
+    train_together(&Processes::alone(), recipe, out, start, cache, device, progress, stop)
+}
 
-    ensure_wanted(stop)?;
-    let (folder, lock) = match prior {
-        Some(prior) => {
-            prior.settle()?;
-            notes.splice(..0, prior.notes);
-            if prior.folder.recipe().ok().as_ref() != Some(recipe) {
-                prior.folder.write_recipe(recipe)?;
+/// Trains `recipe` in the folder `out` as [`train`] does, on several processes that have met, each of which calls this with the same
+/// arguments but for the device. The first writes the folder, which the others must see where a run goes on; only it is to speak.
+///
+/// # Errors
+/// As [`train`]; [`Error::Processes`] where processes do not mean the same, or one is lost. A process that fails leaves word for the
+/// others.
+#[expect(clippy::too_many_arguments, reason = "those of `train`, and two that say who computes and where")]
+pub fn train_together(
+    processes: &Processes,
+    recipe: &Recipe,
+    out: &Path,
+    start: Start,
+    cache: &Path,
+    device: Device,
+    progress: &mut dyn Observer,
+    stop: &AtomicBool,
+) -> Result<Finished, Error> {
+    let run = Run { processes, out, start, cache, device, stop };
+    let finished = run.train(recipe, progress);
+    if let Err(error) = &finished {
+        processes.leave(error);
+    }
+    finished
+}
+
+/// The arguments of a run, but for what is trained.
+struct Run<'a> {
+    processes: &'a Processes,
+    out: &'a Path,
+    start: Start,
+    cache: &'a Path,
+    device: Device,
+    stop: &'a AtomicBool,
+}
+
+impl Run<'_> {
+    fn train(&self, recipe: &Recipe, progress: &mut dyn Observer) -> Result<Finished, Error> {
+        let Run { processes, out, start, cache, device, stop } = *self;
+        recipe.check()?;
+        processes.ensure_same("recipe", &recipe.to_toml()?)?;
+        let typed = &recipe.data.name;
+        let recipe = &with_absolute_paths(recipe);
+        let first = processes.is_first();
+        let prior = match start {
+            Start::New => {
+                processes.of_first(|| RunFolder::ensure_free(out))?;
+                None
             }
-            (prior.folder, prior.lock)
+            Start::Numbered => None,
+            Start::Resume => Some(Prior::read(out, None, first)?),
+            Start::ResumeFrom(which) => Some(Prior::read(out, Some(which), first)?),
+        };
+        machine::use_threads(recipe.train.threads);
+        let (corpus, mut notes, found) = match &prior {
+            Some(prior) => unchanged(prior, recipe, cache)?,
+            None => (Corpus::open(recipe, cache)?, Vec::new(), None),
+        };
+        ensure_wanted(stop)?;
+        let checkpoint = prior.as_ref().and_then(|prior| prior.checkpoint.as_ref());
+        let tuned = tuned(processes, recipe, &corpus, checkpoint, cache)?;
+        ensure_wanted(stop)?;
+        let mut trainer = Trainer::among(processes, &tuned, &corpus, device)?;
+        match checkpoint {
+            Some(checkpoint) => trainer.resume(checkpoint)?,
+            None => notes.extend(trainer.start()?),
         }
-        None => begin(out, start, recipe)?,
-    };
-    let cost = trainer.learner().cost();
-    let recorder = Recorder::new(&folder, trainer.position(), corpus.train.classes())?;
-    let mut observers = Both { recorder, progress };
-    for text in &notes {
-        observers.observe(&Event::Note { position: trainer.position(), text })?;
-    }
-    let checkpoints = folder.checkpoints();
-    let ended = trainer.run(Surroundings { checkpoints: &checkpoints, observer: &mut observers, stop })?;
+        progress.observe(&Event::Data(&corpus.description(typed)))?;
+        let steps_per_epoch = trainer.steps_per_epoch();
+        let origin = match found {
+            // Of the same images, which are not listed twice.
+            Some(found) => Origin { recipe: recipe.to_toml()?, steps_per_epoch, ..found },
+            None => Origin::of(recipe, &corpus, steps_per_epoch)?,
+        };
+        processes.meet()?;
+        processes.ensure_same("data", &origin.images())?;
+        trainer.keep_origin(origin);
 
-    let summary = summarise(recipe, &corpus, cost, device, &ended, observers.recorder.rows());
-    let unwritten = match summary.as_ref().map_or(Ok(()), |summary| folder.write_summary(summary)) {
-        Err(error) if ended.finished => return Err(error),
-        written => written.err(),
-    };
-    Ok(Finished { folder, summary, complete: ended.finished, unwritten, _lock: lock })
+        ensure_wanted(stop)?;
+        let (folder, lock) = match prior {
+            Some(prior) => {
+                if first {
+                    prior.settle()?;
+                    if prior.folder.recipe().ok().as_ref() != Some(recipe) {
+                        prior.folder.write_recipe(recipe)?;
+                    }
+                }
+                notes.splice(..0, prior.notes);
+                (prior.folder, prior.lock)
+            }
+            None => {
+                let mut lock = None;
+                let folder = processes.of_first(|| {
+                    let (folder, taken) = begin(out, start, recipe)?;
+                    lock = Some(taken);
+                    Ok(folder.path().to_owned())
+                })?;
+                (RunFolder::of_another(folder), lock)
+            }
+        };
+        let cost = trainer.learner().cost();
+        let checkpoints = folder.checkpoints();
+        if !first {
+            let around = Surroundings { checkpoints: &checkpoints, observer: &mut (), stop };
+            let complete = trainer.run(around)?.finished;
+            return Ok(Finished { folder, summary: None, complete, unwritten: None, _lock: None });
+        }
+        let recorder = Recorder::new(&folder, trainer.position(), corpus.train.classes())?;
+        let mut observers = Both { recorder, progress };
+        for text in &notes {
+            observers.observe(&Event::Note { position: trainer.position(), text })?;
+        }
+        let ended = trainer.run(Surroundings { checkpoints: &checkpoints, observer: &mut observers, stop })?;
+
+        let summary = summarise(recipe, &corpus, cost, device, processes.count(), &ended, observers.recorder.rows());
+        let unwritten = match summary.as_ref().map_or(Ok(()), |summary| folder.write_summary(summary)) {
+            Err(error) if ended.finished => return Err(error),
+            written => written.err(),
+        };
+        Ok(Finished { folder, summary, complete: ended.finished, unwritten, _lock: lock })
+    }
 }
 
 /// Fails once somebody asks to stop. Before the first step there is nothing to save.
@@ -219,7 +283,13 @@ fn make_absolute(path: &mut String) {
 
 /// The recipe with the way in which each layer of paths is computed, where it leaves that to measurement. A run that goes on
 /// keeps the ways of its checkpoint: others would round differently.
-fn tuned(recipe: &Recipe, corpus: &Corpus, checkpoint: Option<&Checkpoint>, cache: &Path) -> Result<Recipe, Error> {
+fn tuned(
+    processes: &Processes,
+    recipe: &Recipe,
+    corpus: &Corpus,
+    checkpoint: Option<&Checkpoint>,
+    cache: &Path,
+) -> Result<Recipe, Error> {
     let mut tuned = recipe.clone();
     if let Some(checkpoint) = checkpoint {
         tuned.model.routing.execution.clone_from(&checkpoint.header.identity.routing.execution);
@@ -241,7 +311,9 @@ fn tuned(recipe: &Recipe, corpus: &Corpus, checkpoint: Option<&Checkpoint>, cach
         threads: recipe.train.threads,
         device: recipe.train.device,
     };
-    tuned.model.routing.execution = tune::explain(&tuning, cache, &mut |_| {})?.execution();
+    // Others might measure otherwise, and round otherwise.
+    tuned.model.routing.execution =
+        processes.of_first(|| Ok(tune::explain(&tuning, cache, &mut |_| {})?.execution()))?;
     Ok(tuned)
 }
 
@@ -251,6 +323,7 @@ fn summarise(
     corpus: &Corpus,
     cost: Cost,
     device: Device,
+    processes: usize,
     ended: &Ended,
     rows: &[Row],
 ) -> Option<Summary> {
@@ -278,6 +351,7 @@ fn summarise(
         precision: recipe.train.precision,
         device: device_name(device),
         threads: tch::get_num_threads() as usize,
+        processes,
         train_seconds: timing.train,
         images_per_second: *images as f64 / timing.train,
         data_wait_fraction: timing.waited / timing.train,

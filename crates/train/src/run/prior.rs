@@ -13,7 +13,8 @@ use crate::{Error, Recipe};
 #[derive(Debug)]
 pub(super) struct Prior {
     pub(super) folder: RunFolder,
-    pub(super) lock: Lock,
+    /// None of a process that another writes for.
+    pub(super) lock: Option<Lock>,
     /// Where it goes on from; `None` before its first checkpoint.
     pub(super) checkpoint: Option<Checkpoint>,
     /// The checkpoint that was named, if one was: what was reported after it is dropped.
@@ -24,15 +25,15 @@ pub(super) struct Prior {
 
 impl Prior {
     /// Finds the checkpoint to go on from: the one that `from` names, otherwise the last, if nothing shows that the run was
-    /// further. Of the folder it changes only the lock, and clears what a killed
+    /// further. Of the folder it changes only the lock, if this process `writes` it, and clears what a killed
     /// process left half-written.
     ///
     /// # Errors
     /// [`Error::NotARun`], [`Error::Locked`], [`Error::SetBack`], [`Error::LastUnreadable`], [`Error::NoCheckpoint`], and
     /// what is wrong with the checkpoint.
-    pub(super) fn read(out: &Path, from: Option<Which>) -> Result<Self, Error> {
+    pub(super) fn read(out: &Path, from: Option<Which>, writes: bool) -> Result<Self, Error> {
         let folder = RunFolder::open(out)?;
-        let lock = folder.lock()?;
+        let lock = if writes { Some(folder.lock()?) } else { None };
         let mut notes = Vec::new();
         let checkpoint = match from {
             None => {

@@ -5,6 +5,7 @@ use tch::{Kind, Tensor};
 use crate::Error;
 use crate::checkpoint::Checkpoint;
 use crate::learn::Found;
+use crate::processes::Processes;
 
 /// What the steps since the last report, and since the start of the epoch, add up to.
 ///
@@ -60,10 +61,11 @@ impl Sums {
         self.correct / self.images
     }
 
-    fn add(&mut self, images: f64, loss: f64, routing_loss: f64, correct: f64) {
+    fn add(&mut self, of_batch: &[f64]) {
+        let [images, loss, routing_loss, correct] = [0, 1, 2, 3].map(|at| of_batch[at]);
         self.images += images;
-        self.loss += images * loss;
-        self.routing_loss += images * routing_loss;
+        self.loss += loss;
+        self.routing_loss += routing_loss;
         self.correct += correct;
     }
 }
@@ -74,11 +76,11 @@ impl Running {
         self.unread.push(Unread { step, images: images as f64, share, found });
     }
 
-    /// Reads what has been noted since the last time; waits for the device.
+    /// Reads what has been noted since the last time, and adds it up over all processes; waits for the device.
     ///
     /// # Errors
     /// [`Error::Diverged`] naming the first step whose loss is not finite.
-    pub(super) fn read(&mut self) -> Result<(), Error> {
+    pub(super) fn read(&mut self, processes: &Processes) -> Result<(), Error> {
         if self.unread.is_empty() {
             return Ok(());
         }
@@ -87,18 +89,26 @@ impl Running {
         let routing = column(self.unread.iter().map(|batch| batch.found.routing_loss.as_ref().unwrap_or(&zero)))?;
         let correct = column(self.unread.iter().map(|batch| &batch.found.correct))?;
 
-        let mut latest = None;
-        for (index, batch) in self.unread.drain(..).enumerate() {
+        // Of every batch the four sums, then its part of the loss of its step.
+        let own = self.unread.iter().enumerate().flat_map(|(index, batch)| {
+            let Unread { images, share, .. } = *batch;
             let loss = losses[index];
+            [images, images * loss, images * routing[index], correct[index], share * loss]
+        });
+        let all = processes.sums(&own.collect::<Vec<f64>>())?;
+
+        let mut latest = None;
+        for (batch, sums) in self.unread.drain(..).zip(all.chunks_exact(5)) {
+            let loss = sums[4];
             if !loss.is_finite() {
                 return Err(Error::Diverged { step: batch.step, found: format!("the loss is {loss}") });
             }
-            for sums in [&mut self.interval, &mut self.epoch] {
-                sums.add(batch.images, loss, routing[index], correct[index]);
+            for of in [&mut self.interval, &mut self.epoch] {
+                of.add(sums);
             }
             match self.losses.last_mut() {
-                Some(of_step) if latest == Some(batch.step) => *of_step += batch.share * loss,
-                _ => self.losses.push(batch.share * loss),
+                Some(of_step) if latest == Some(batch.step) => *of_step += loss,
+                _ => self.losses.push(loss),
             }
             latest = Some(batch.step);
         }
@@ -161,7 +171,7 @@ mod tests {
         let mut running = Running::default();
         running.push(1, 4, 1.0, found(1.0, 3));
         running.push(2, 1, 1.0, found(6.0, 0));
-        running.read().unwrap();
+        running.read(&Processes::alone()).unwrap();
         assert_eq!(running.epoch.mean_loss(), 2.0);
         assert_eq!(running.epoch.accuracy(), 0.6);
         assert_eq!(running.losses, [1.0, 6.0]);
@@ -174,7 +184,7 @@ mod tests {
         running.push(7, 3, 0.75, found(2.0, 0));
         running.push(7, 1, 0.25, found(6.0, 0));
         running.push(8, 4, 1.0, found(5.0, 0));
-        running.read().unwrap();
+        running.read(&Processes::alone()).unwrap();
         assert_eq!(running.losses, [3.0, 5.0]);
     }
 
@@ -184,17 +194,17 @@ mod tests {
         for (step, loss) in [(41, 1.0), (42, f64::INFINITY), (43, f64::NAN)] {
             running.push(step, 1, 1.0, found(loss, 0));
         }
-        assert!(running.read().unwrap_err().to_string().contains("step 42: the loss is inf"));
+        assert!(running.read(&Processes::alone()).unwrap_err().to_string().contains("step 42: the loss is inf"));
     }
 
     #[test]
     fn an_interval_ends_and_the_epoch_goes_on() {
         let mut running = Running::default();
         running.push(1, 2, 1.0, found(1.0, 0));
-        running.read().unwrap();
+        running.read(&Processes::alone()).unwrap();
         running.interval = Sums::default();
         running.push(2, 2, 1.0, found(3.0, 0));
-        running.read().unwrap();
+        running.read(&Processes::alone()).unwrap();
         assert_eq!((running.interval.mean_loss(), running.epoch.mean_loss()), (3.0, 2.0));
     }
 }

@@ -1,19 +1,20 @@
 //! The loop: batch, paths, logits and trace, loss, step, metrics, checkpoint.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
-use mp_data::{Batch, Loader};
-use tch::Device;
+use mp_data::{Batch, Loader, SkipCount, Uneven};
+use tch::{Device, Tensor};
 
 use super::running::Running;
 use super::teacher::procedure;
 use crate::Error;
 use crate::checkpoint::{self, Best, Checkpoint, Header, Position, Stopwatch};
-use crate::evaluate::{Evaluation, evaluate};
+use crate::evaluate::{Evaluation, evaluate, evaluate_together};
 use crate::images::{Corpus, Origin, targets_to_device, to_device};
 use crate::learn::{self, Classification, Learner, Procedure, Targets, TrainBatch, seed};
-use crate::recipe::{Precision, Recipe};
+use crate::processes::Processes;
+use crate::recipe::{ClassWeights, Precision, Recipe};
 use crate::schedule::Schedule;
 use crate::watch::{Epoch, Event, Interval, Observer};
 use crate::weights::Fit;
@@ -26,8 +27,13 @@ pub struct Trainer<'a> {
     schedule: Schedule,
     train: Loader,
     valid: Loader,
+    /// Whether `valid` has a part of the images, not all of them.
+    judges_together: bool,
     header: Header,
     running: Running,
+    processes: Processes,
+    /// The damaged images that this process skipped and that no header has yet.
+    skipped: SkipCount,
 }
 
 /// What a run is connected to.
@@ -55,12 +61,20 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// A model that cannot be built for these images, and whatever the loaders refuse.
     pub fn new(recipe: &'a Recipe, corpus: &Corpus, device: Device) -> Result<Self, Error> {
+        Self::among(&Processes::alone(), recipe, corpus, device)
+    }
+
+    /// The same, of a run that several processes share: each learns from an equal part of every batch, and all take the same steps.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`]; [`Error::Invalid`] where a batch cannot be shared out equally.
+    pub fn among(processes: &Processes, recipe: &'a Recipe, corpus: &Corpus, device: Device) -> Result<Self, Error> {
         let identity = corpus.identity(recipe);
-        let train = corpus.train_loader(recipe)?;
-        let smallest = corpus.train.len().min(recipe.train.batch_size);
+        let train = corpus.train_part(recipe, processes.share(Uneven::Drop))?;
+        let smallest = corpus.train.len().min(recipe.train.batch_size / processes.count());
         learn::ensure_varied(&identity.model, &identity.options(), smallest)?;
         let steps_per_epoch = recipe.train.steps(train.batches_per_epoch());
-        let learner = Learner::new(&identity.model, &identity.options(), recipe, device)?
+        let learner = Learner::among(processes, &identity.model, &identity.options(), recipe, device)?
             .minimising(Classification::of(recipe, corpus.class_weights(recipe)?));
         let procedure = procedure(recipe, &learner, &identity, steps_per_epoch)?;
         Ok(Self {
@@ -69,9 +83,12 @@ impl<'a> Trainer<'a> {
             procedure,
             schedule: recipe.rates(steps_per_epoch),
             train,
-            valid: corpus.valid_loader(recipe)?,
+            valid: corpus.valid_part(recipe, processes.share(Uneven::Leave))?,
+            judges_together: corpus.valid.len() >= processes.count(),
             header: Header::new(identity),
             running: Running::default(),
+            processes: processes.clone(),
+            skipped: SkipCount::default(),
         })
     }
 
@@ -132,6 +149,8 @@ impl<'a> Trainer<'a> {
     /// [`Error::Diverged`], with the last good checkpoint kept; a batch that could not be read; a checkpoint that could
     /// not be written; whatever the observer returns.
     pub fn run(mut self, mut around: Surroundings<'_>) -> Result<Ended, Error> {
+        let more = self.procedure.state().into_iter().map(|(_, tensor)| tensor).collect();
+        self.learner.learn_together(&self.processes, more)?;
         let (position, epochs) = (self.header.position, self.recipe.train.epochs);
         around.observer.observe(&Event::Start { position, epochs, steps_per_epoch: self.steps_per_epoch() })?;
         while self.header.position.epoch < epochs && !self.is_out_of_patience() {
@@ -161,13 +180,14 @@ impl<'a> Trainer<'a> {
             if group.is_empty() {
                 break;
             }
+            let asked = self.processes.ask(around.stop)?;
             self.step(&group)?;
             group.into_iter().for_each(|batch| batches.recycle(batch));
             around.observer.observe(&Event::Step(self.header.position))?;
 
             let step = self.header.position.step;
             if step.is_multiple_of(self.recipe.train.log_every) {
-                self.running.read()?;
+                self.running.read(&self.processes)?;
                 stopwatch.lap(&mut self.header.timing, batches.waited());
                 self.report(around)?;
             }
@@ -179,7 +199,7 @@ impl<'a> Trainer<'a> {
                 self.save(around)?;
                 stopwatch = Stopwatch::start(batches.waited());
             }
-            if around.stop.load(Ordering::Relaxed) {
+            if asked.answer(around.stop)? {
                 stopwatch.lap(&mut self.header.timing, batches.waited());
                 return Err(Error::Interrupted);
             }
@@ -194,7 +214,7 @@ impl<'a> Trainer<'a> {
         let steps = self.steps_per_epoch() * self.recipe.train.epochs;
         let position = &mut self.header.position;
         let rate = self.schedule.rate(position.step);
-        tch::manual_seed(seed::of_step(self.recipe.train.seed, position.step));
+        tch::manual_seed(seed::of_process(self.recipe.train.seed, position.step, self.processes.rank()));
         self.procedure.begin_step(position.step, steps);
         self.learner.begin_step(position.step as f64 / steps.max(1) as f64);
         position.step += 1;
@@ -206,20 +226,31 @@ impl<'a> Trainer<'a> {
             self.learner.objective().mass(labels, batch.targets.is_some())
         };
         let masses: Vec<f64> = batches.iter().map(mass).collect();
-        let total: f64 = masses.iter().sum();
-        for (batch, mass) in batches.iter().zip(masses) {
+        let own: f64 = masses.iter().sum();
+        let count = self.processes.count();
+        // Without weights of classes, as much falls to every process.
+        let total = match self.recipe.train.class_weights {
+            ClassWeights::Equal => own * count as f64,
+            _ => self.processes.sums(&[own])?[0],
+        };
+        for (index, (batch, mass)) in batches.iter().zip(masses).enumerate() {
             let share = mass / total;
             let device = self.learner.store().device();
-            self.header.skipped.add(batch);
+            self.skipped.add(batch);
+            self.learner.begin_batch(index + 1 == batches.len());
             let ((x, labels), targets) = (to_device(batch, device)?, targets_to_device(batch, device)?);
             let targets = Targets { labels: &labels, mixed: targets.as_ref() };
-            let batch_here = TrainBatch { images: &x, targets, share };
+            // Gradients are averaged over the processes, and are to add up.
+            let batch_here = TrainBatch { images: &x, targets, share: share * count as f64 };
             let found = self.procedure.accumulate(&mut self.learner, &batch_here)?;
             self.running.push(position.step, batch.labels.len(), share, found);
         }
+        self.learner.settle()?;
         self.learner.step(rate);
+        let gradients = self.procedure.parameters().into_iter().map(|parameter| parameter.grad());
+        self.processes.average(&gradients.filter(Tensor::defined).collect::<Vec<_>>())?;
         self.procedure.end_step(rate);
-        self.header.images += images as u64;
+        self.header.images += (images * count) as u64;
         Ok(())
     }
 
@@ -241,7 +272,8 @@ impl<'a> Trainer<'a> {
     fn end_epoch(&mut self, around: &mut Surroundings<'_>) -> Result<(), Error> {
         let (classes, precision) = (self.header.identity.classes.len(), self.recipe.train.precision);
         let step = self.header.position.step;
-        let judge = |learner: &Learner| judge(learner, &self.valid, classes, precision, step, around.stop);
+        let processes = if self.judges_together { &self.processes } else { &Processes::alone() };
+        let judge = |learner: &Learner| judge(processes, learner, &self.valid, classes, precision, step, around.stop);
         let valid = judge(&self.learner)?;
         let average = self.learner.with_average(judge).transpose()?;
         let sums = std::mem::take(&mut self.running.epoch);
@@ -277,6 +309,7 @@ impl<'a> Trainer<'a> {
             around.observer.observe(&Event::OutOfPatience { position, best: best.epoch })?;
         }
         if best {
+            self.count_skipped()?;
             self.write(&checkpoint::best(around.checkpoints))?;
         }
         self.save(around)
@@ -296,11 +329,24 @@ impl<'a> Trainer<'a> {
 
     fn save(&mut self, around: &mut Surroundings<'_>) -> Result<(), Error> {
         self.ensure_finite()?;
+        self.count_skipped()?;
         self.write(&checkpoint::last(around.checkpoints))?;
         around.observer.observe(&Event::Saved(self.header.position))
     }
 
+    /// Adds to the header what the processes have skipped since the last time.
+    fn count_skipped(&mut self) -> Result<(), Error> {
+        for skipped in self.processes.gather(std::mem::take(&mut self.skipped))? {
+            self.header.skipped.add_all(&skipped);
+        }
+        Ok(())
+    }
+
+    /// The first process writes for all.
     fn write(&self, path: &Path) -> Result<(), Error> {
+        if !self.processes.is_first() {
+            return Ok(());
+        }
         let state = self.learner.optimiser_state().into_iter().chain(self.schedule.state());
         let state = state.chain(self.learner.average_state()).chain(self.procedure.state());
         let state = state.chain(self.running.state()).collect();
@@ -309,7 +355,7 @@ impl<'a> Trainer<'a> {
 
     /// A finite loss may still have had a gradient that was not: weights are looked at too before they are kept.
     fn ensure_finite(&mut self) -> Result<(), Error> {
-        self.running.read()?;
+        self.running.read(&self.processes)?;
         if self.learner.is_finite() {
             return Ok(());
         }
@@ -319,6 +365,7 @@ impl<'a> Trainer<'a> {
 
 /// Evaluates after step `step`. Weights may be finite, and so large that no logits are.
 fn judge(
+    processes: &Processes,
     learner: &Learner,
     valid: &Loader,
     classes: usize,
@@ -326,7 +373,11 @@ fn judge(
     step: u64,
     stop: &AtomicBool,
 ) -> Result<Evaluation, Error> {
-    let found = evaluate(learner.model(), valid, classes, precision, learner.store().device(), stop, None)?;
+    let (model, device) = (learner.model(), learner.store().device());
+    let found = match processes.are_one() {
+        true => evaluate(model, valid, classes, precision, device, stop, None)?,
+        false => evaluate_together(processes, model, valid, classes, precision, device)?,
+    };
     if found.loss.is_finite() {
         return Ok(found);
     }

@@ -66,7 +66,7 @@ impl Procedure for Distillation {
         let loss = learner.objective().loss(&output, &batch.targets)?;
         let soft = soft_cross_entropy(answer.logits(), &output, self.config.temperature) * self.weight;
         let scale = learner.objective().scale(&output);
-        learner.backward(&loss.minimised + &soft * scale, batch.share);
+        learner.backward(&loss.minimised + &soft * scale, batch.share)?;
         let total = &loss.total + soft;
         Ok(Found {
             loss: total.detach(),

@@ -119,9 +119,14 @@ impl Procedure for Hints {
         let output = learner.forward(batch.images, &[&self.guided]);
         let foretold = self.regressor.forward(&output.taps[0].1.to_kind(Kind::Float));
         let loss = hint_loss(&foretold, &answer.taps[0].1.to_kind(Kind::Float));
-        learner.backward(loss.shallow_clone(), batch.share);
+        learner.backward(loss.shallow_clone(), batch.share)?;
         let correct = correct(output.logits(), batch.targets.labels);
         Ok(Found { loss: loss.detach(), routing_loss: None, correct })
+    }
+
+    fn parameters(&self) -> Vec<Tensor> {
+        let learning = self.guides.then(|| self.regressor.store.parameters());
+        learning.into_iter().flatten().map(|entry| entry.tensor).collect()
     }
 
     fn end_step(&mut self, rate: f64) {

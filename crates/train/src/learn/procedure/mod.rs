@@ -41,6 +41,12 @@ pub trait Procedure: Send {
         let _ = (step, steps);
     }
 
+    /// What it has learnt parameters of its own for, beside the learner's: their gradients are to be averaged where several
+    /// processes learn together.
+    fn parameters(&self) -> Vec<Tensor> {
+        Vec::new()
+    }
+
     /// Told after the learner's own step along the gathered gradients, at the same rate.
     fn end_step(&mut self, rate: f64) {
         let _ = rate;

@@ -60,7 +60,7 @@ impl Procedure for ScoreFunction {
         let scores = decisions.iter().zip(&returns).map(|((_, log_prob), gain)| log_prob.squeeze_dim(1) * gain);
         let gained = scores.sum::<Tensor>().mean(None);
         let gained = gained * self.config.weight;
-        learner.backward(&loss.minimised - &gained, batch.share);
+        learner.backward(&loss.minimised - &gained, batch.share)?;
         Ok(Found {
             loss: (&loss.total - gained).detach(),
             routing_loss: loss.routing.map(|routing| routing.detach()),
