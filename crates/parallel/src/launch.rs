@@ -160,7 +160,9 @@ impl Processes {
             let ended: Vec<usize> = (0..self.all.len()).filter(|rank| self.all[*rank].has_just_ended()).collect();
             for rank in ended {
                 let process = &self.all[rank];
-                if process.ended.is_some_and(|status| status.success()) || asked {
+                // One that was asked to stop and has saved ends as a shell says that a signal ended it; the others stop with it.
+                asked |= process.code().is_some_and(|code| code > 128);
+                if process.code() == Some(0) || asked {
                     continue;
                 }
                 self.first.get_or_insert(rank);
