@@ -23,8 +23,8 @@ using mp::ReducerHandle;
 
 namespace {
 
-// To look for parameters that the loss does not reach costs something, which libtorch warns of where all are reached. Only the
-// loss says whether they are.
+// libtorch warns of what costs something and cannot be otherwise here: to look for parameters that the loss does not reach where
+// all are reached, which only the loss says, and gradients of 1x1 convolutions whose strides along axes of one differ from ours.
 struct Silence : c10::WarningHandler {
   void process(const c10::Warning&) override {}
 };
@@ -76,6 +76,15 @@ extern "C" const char* mp_reducer_prepare(ReducerHandle* handle, at::Tensor* los
     const c10::WarningUtils::WarningHandlerGuard guard(&silence);
     handle->reducer->prepare_for_forward();
     handle->reducer->prepare_for_backward({*loss});
+  });
+}
+
+// The backward pass from `loss`.
+extern "C" const char* mp_backward(at::Tensor* loss) {
+  return guarded([&] {
+    Silence silence;
+    const c10::WarningUtils::WarningHandlerGuard guard(&silence);
+    loss->backward();
   });
 }
 

@@ -18,7 +18,7 @@ pub(crate) unsafe fn outcome(action: &'static str, error: *const c_char) -> Resu
 }
 
 /// The first line, without the places in libtorch's source that it begins with: `[/pytorch/.../pair.cc:538] Connection closed`.
-pub(crate) fn brief(text: &str) -> String {
+fn brief(text: &str) -> String {
     let mut line = text.lines().next().unwrap_or_default().trim();
     while let Some((_, rest)) = line.strip_prefix('[').and_then(|line| line.split_once(']')) {
         line = rest.trim_start();

@@ -57,7 +57,7 @@ pub enum Ended {
 
 const BEAT: Duration = Duration::from_millis(20);
 /// How long the others may take to notice that one is gone, to say so and to end.
-const GRACE: Duration = Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(6);
 
 impl Launch {
     /// Runs the processes to their end. Signals that come through `signals` are passed on; `restarts` hears of each failure
@@ -115,6 +115,7 @@ struct Processes {
 }
 
 struct Process {
+    rank: usize,
     child: Child,
     ended: Option<ExitStatus>,
     last_line: Arc<Mutex<String>>,
@@ -143,7 +144,7 @@ impl Processes {
                     }
                 })
             });
-            all.all.push(Process { child, ended: None, last_line, reader });
+            all.all.push(Process { rank, child, ended: None, last_line, reader });
         }
         Ok(all)
     }
@@ -227,6 +228,9 @@ impl Process {
     fn cause(&self) -> String {
         let line = self.last_line.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let said = line.split_once("error: ").map_or(line.as_str(), |(_, message)| message);
+        // It may have named itself already.
+        let itself = said.starts_with(&format!("rank {} on ", self.rank));
+        let said = said.split_once(": ").filter(|_| itself).map_or(said, |(_, message)| message);
         match self.ended {
             Some(status) => match (status.signal(), status.code()) {
                 (Some(signal), _) => format!("was killed by signal {signal}"),
@@ -279,11 +283,11 @@ mod tests {
 
     #[test]
     fn one_that_fails_is_named_and_the_others_end() {
-        let script = "[ $RANK = 1 ] && { echo first >&2; echo 'mp-train: error: no data' >&2; exit 1; }; kill -9 $$";
+        let script = "[ $RANK = 0 ] && { sleep 1; kill -9 $$; }
+                      echo first >&2; echo 'mp-train: error: rank 1 on a: no data: none' >&2; exit 1";
         let (ended, heard) = run(script, 2, 0);
-        let Ended::Failed(failure) = ended else { panic!("{ended:?}") };
-        assert!(failure.cause == "ended: no data" || failure.cause == "was killed by signal 9", "{failure:?}");
-        assert_eq!((failure.spoken, heard.len()), (None, 0));
+        let failure = Failure { rank: 1, cause: "ended: no data: none".to_owned(), spoken: None };
+        assert_eq!((ended, heard.len()), (Ended::Failed(failure), 0));
     }
 
     #[test]

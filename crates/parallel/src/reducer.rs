@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tch::Tensor;
 use torch_sys::C_tensor;
 
-use crate::boundary::{brief, outcome};
+use crate::boundary::outcome;
 use crate::{Error, Group};
 
 unsafe extern "C" {
@@ -20,6 +20,7 @@ unsafe extern "C" {
         out: *mut *mut c_void,
     ) -> *const c_char;
     fn mp_reducer_prepare(reducer: *mut c_void, loss: *const C_tensor) -> *const c_char;
+    fn mp_backward(loss: *const C_tensor) -> *const c_char;
     fn mp_reducer_free(reducer: *mut c_void);
 }
 
@@ -90,7 +91,8 @@ impl Reducer {
 /// # Errors
 /// What a sum says.
 pub fn backward(loss: &Tensor) -> Result<(), Error> {
-    loss.f_backward().map_err(|error| Error::Torch { action: "average gradients", reason: brief(&error.to_string()) })
+    // SAFETY: the tensor is live.
+    unsafe { outcome("average gradients", mp_backward(loss.as_ptr())) }
 }
 
 impl Drop for Reducer {

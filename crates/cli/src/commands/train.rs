@@ -25,6 +25,13 @@ const RUNS: &str = "runs";
 
 pub(crate) fn run(args: Train) -> anyhow::Result<ExitCode> {
     let place = Place::of(|name| std::env::var(name).ok()).map_err(Error::from)?;
+    let rank = place.as_ref().map_or(0, |place| place.rank);
+    let ended = train(args, place);
+    // Of several, only the first needs no name.
+    if rank == 0 { ended } else { ended.with_context(|| format!("rank {rank} on {}", machine::host())) }
+}
+
+fn train(args: Train, place: Option<Place>) -> anyhow::Result<ExitCode> {
     let Plan { recipe, out, start } = plan(&args)?;
     // Times of layers are kept beside the data sets, whatever is trained on.
     let cache = match recipe.train.tune_paths {

@@ -27,6 +27,8 @@ pub(super) struct Running {
 struct Unread {
     step: u64,
     images: f64,
+    /// Images that its loss stands for: more than its own where other processes have less of the same batch's weight.
+    counted: f64,
     /// Its part of the step.
     share: f64,
     found: Found,
@@ -71,9 +73,10 @@ impl Sums {
 }
 
 impl Running {
-    /// Notes a batch of `images` images that is `share` of step `step`, counted from 1. Nothing is read from the device.
-    pub(super) fn push(&mut self, step: u64, images: usize, share: f64, found: Found) {
-        self.unread.push(Unread { step, images: images as f64, share, found });
+    /// Notes a batch of `images` images that is `share` of step `step`, counted from 1, and whose loss stands for `counted` images
+    /// of all processes. Nothing is read from the device.
+    pub(super) fn push(&mut self, step: u64, images: usize, counted: f64, share: f64, found: Found) {
+        self.unread.push(Unread { step, images: images as f64, counted, share, found });
     }
 
     /// Reads what has been noted since the last time, and adds it up over all processes; waits for the device.
@@ -91,9 +94,9 @@ impl Running {
 
         // Of every batch the four sums, then its part of the loss of its step.
         let own = self.unread.iter().enumerate().flat_map(|(index, batch)| {
-            let Unread { images, share, .. } = *batch;
+            let Unread { images, counted, share, .. } = *batch;
             let loss = losses[index];
-            [images, images * loss, images * routing[index], correct[index], share * loss]
+            [images, counted * loss, images * routing[index], correct[index], share * loss]
         });
         let all = processes.sums(&own.collect::<Vec<f64>>())?;
 
@@ -169,8 +172,8 @@ mod tests {
     fn means_weigh_batches_by_their_images() {
         // Four images of loss 1 and one of loss 6: (4 + 6) / 5 = 2; three of the five right.
         let mut running = Running::default();
-        running.push(1, 4, 1.0, found(1.0, 3));
-        running.push(2, 1, 1.0, found(6.0, 0));
+        running.push(1, 4, 4.0, 1.0, found(1.0, 3));
+        running.push(2, 1, 1.0, 1.0, found(6.0, 0));
         running.read(&Processes::alone()).unwrap();
         assert_eq!(running.epoch.mean_loss(), 2.0);
         assert_eq!(running.epoch.accuracy(), 0.6);
@@ -181,9 +184,9 @@ mod tests {
     fn batches_of_one_step_make_one_loss() {
         // Shares 3/4 and 1/4 of losses 2 and 6: 1.5 + 1.5 = 3.
         let mut running = Running::default();
-        running.push(7, 3, 0.75, found(2.0, 0));
-        running.push(7, 1, 0.25, found(6.0, 0));
-        running.push(8, 4, 1.0, found(5.0, 0));
+        running.push(7, 3, 3.0, 0.75, found(2.0, 0));
+        running.push(7, 1, 1.0, 0.25, found(6.0, 0));
+        running.push(8, 4, 4.0, 1.0, found(5.0, 0));
         running.read(&Processes::alone()).unwrap();
         assert_eq!(running.losses, [3.0, 5.0]);
     }
@@ -192,7 +195,7 @@ mod tests {
     fn the_first_loss_that_is_not_finite_is_named() {
         let mut running = Running::default();
         for (step, loss) in [(41, 1.0), (42, f64::INFINITY), (43, f64::NAN)] {
-            running.push(step, 1, 1.0, found(loss, 0));
+            running.push(step, 1, 1.0, 1.0, found(loss, 0));
         }
         assert!(running.read(&Processes::alone()).unwrap_err().to_string().contains("step 42: the loss is inf"));
     }
@@ -200,10 +203,10 @@ mod tests {
     #[test]
     fn an_interval_ends_and_the_epoch_goes_on() {
         let mut running = Running::default();
-        running.push(1, 2, 1.0, found(1.0, 0));
+        running.push(1, 2, 2.0, 1.0, found(1.0, 0));
         running.read(&Processes::alone()).unwrap();
         running.interval = Sums::default();
-        running.push(2, 2, 1.0, found(3.0, 0));
+        running.push(2, 2, 2.0, 1.0, found(3.0, 0));
         running.read(&Processes::alone()).unwrap();
         assert_eq!((running.interval.mean_loss(), running.epoch.mean_loss()), (3.0, 2.0));
     }

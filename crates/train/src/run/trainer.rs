@@ -226,31 +226,32 @@ impl<'a> Trainer<'a> {
             self.learner.objective().mass(labels, batch.targets.is_some())
         };
         let masses: Vec<f64> = batches.iter().map(mass).collect();
-        let own: f64 = masses.iter().sum();
-        let count = self.processes.count();
-        // Without weights of classes, as much falls to every process.
-        let total = match self.recipe.train.class_weights {
-            ClassWeights::Equal => own * count as f64,
-            _ => self.processes.sums(&[own])?[0],
+        let count = self.processes.count() as f64;
+        // Of the same batches on all processes. Without weights of classes, as much falls to every process.
+        let all = match self.recipe.train.class_weights {
+            ClassWeights::Equal => masses.iter().map(|mass| mass * count).collect(),
+            _ => self.processes.sums(&masses)?,
         };
+        let total: f64 = all.iter().sum();
         for (index, (batch, mass)) in batches.iter().zip(masses).enumerate() {
             let share = mass / total;
+            let counted = batch.labels.len() as f64 * count * mass / all[index];
             let device = self.learner.store().device();
             self.skipped.add(batch);
             self.learner.begin_batch(index + 1 == batches.len());
             let ((x, labels), targets) = (to_device(batch, device)?, targets_to_device(batch, device)?);
             let targets = Targets { labels: &labels, mixed: targets.as_ref() };
             // Gradients are averaged over the processes, and are to add up.
-            let batch_here = TrainBatch { images: &x, targets, share: share * count as f64 };
+            let batch_here = TrainBatch { images: &x, targets, share: share * count };
             let found = self.procedure.accumulate(&mut self.learner, &batch_here)?;
-            self.running.push(position.step, batch.labels.len(), share, found);
+            self.running.push(position.step, batch.labels.len(), counted, share, found);
         }
         self.learner.settle()?;
         self.learner.step(rate);
         let gradients = self.procedure.parameters().into_iter().map(|parameter| parameter.grad());
         self.processes.average(&gradients.filter(Tensor::defined).collect::<Vec<_>>())?;
         self.procedure.end_step(rate);
-        self.header.images += (images * count) as u64;
+        self.header.images += (images * self.processes.count()) as u64;
         Ok(())
     }
 
