@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Commands that are only parsed: part of the line, in which `$` is its end, and the reason.
-const ONLY_PARSED: [(&str, &str); 12] = [
+const ONLY_PARSED: [(&str, &str); 13] = [
+    ("--devices", "wants GPUs"),
     ("data fetch", "downloads a data set"),
     ("digits-skipnet", "learns by the labels for more epochs than a short run has"),
     ("model.drop_path", "wants a residual network"),
@@ -286,6 +287,10 @@ fn narrow(model: &str) -> String {
 
 /// A command that does the same in seconds and without downloads.
 fn shortened(arguments: &[String]) -> Vec<String> {
+    // What processes are launched for is a command of its own.
+    if let Some(at) = arguments.iter().position(|word| word == "--") {
+        return [&arguments[..=at], &shortened(&arguments[at + 1..])].concat();
+    }
     let mut short: Vec<String> = Vec::new();
     let mut after = "";
     let command = arguments[0].as_str();

@@ -2,17 +2,33 @@
 
 #include "boundary.h"
 
+#include <c10/util/Logging.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
 #include "handles.h"
 
+#include <cstdlib>
+
 using mp::guarded;
 using mp::StoreHandle;
+
+namespace {
+
+// c10d writes to standard error what comes back as an error too, and that names of hosts cannot be looked up. Who sets
+// TORCH_CPP_LOG_LEVEL wants to see it.
+void quieten() {
+  if (std::getenv("TORCH_CPP_LOG_LEVEL") == nullptr) {
+    FLAGS_caffe2_log_level = 3;  // what ends the process
+  }
+}
+
+}  // namespace
 
 extern "C" const char* mp_store_open(const char* host, uint16_t port, bool serves, const char* prefix, int64_t timeout_ms,
                                      StoreHandle** out) {
   return guarded([&] {
+    quieten();
     c10d::TCPStoreOptions options;
     options.port = port;
     options.isServer = serves;
@@ -26,6 +42,7 @@ extern "C" const char* mp_store_open(const char* host, uint16_t port, bool serve
 // Serves the store on `port`, or on a free one where that is 0, and says on which.
 extern "C" const char* mp_server_open(uint16_t port, uint16_t* out_port, StoreHandle** out) {
   return guarded([&] {
+    quieten();
     c10d::TCPStoreOptions options;
     options.port = port;
     options.isServer = true;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::Error;
 use crate::boundary::outcome;
 use crate::store::Store;
-use crate::world::left;
+use crate::world::leave_word;
 
 unsafe extern "C" {
     fn mp_server_open(port: u16, out_port: *mut u16, out: *mut *mut c_void) -> *const c_char;
@@ -55,9 +55,8 @@ impl Server {
     pub fn note_end(&self, attempt: u64, rank: usize, cause: &str) {
         let prefix = format!("multipath/{attempt}");
         let Ok(store) = Store::open(Self::HOST, self.port, false, &prefix, Duration::from_secs(5)) else { return };
-        if !store.has(&left(rank)).unwrap_or(true) {
-            let _ = store.set(&left(rank), cause.as_bytes());
-        }
+        // Whoever is left finds out without it, only later.
+        let _ = leave_word(&store, rank, cause);
     }
 }
 

@@ -62,8 +62,6 @@ impl World {
         let prefix = format!("multipath/{}", place.attempt);
         let open = |serves, patience| Store::open(&place.host, place.port, serves, &prefix, patience);
         let store = open(place.serves, meeting.patience).map_err(|error| not_there(error, &place, meeting.patience))?;
-        let host = &meeting.host;
-        store.set(&format!("hello/{}", place.rank), format!("{host}\n{}", meeting.version).as_bytes())?;
         let begun = Arc::new(AtomicU64::new(0));
         let signs = Signs::begin(open(false, meeting.timeout)?, place.rank, Arc::clone(&begun));
         let hosts = hosts(&store, &place, &meeting, start)?;
@@ -137,7 +135,8 @@ impl World {
         while self.store.add(&key, 0).map_err(lost)? < self.size() as i64 {
             std::thread::sleep(pause);
             pause = (pause * 2).min(LONGEST);
-            if listened.elapsed() > Duration::from_secs(1) {
+            // All of them ask the store about all of them: the more there are, the less often.
+            if listened.elapsed() > Duration::from_secs(1) + self.size() as u32 * Duration::from_millis(20) {
                 listened = Instant::now();
                 if let Some(error) = self.word().map_err(lost)? {
                     return Err(error);
@@ -206,7 +205,7 @@ impl World {
     /// Leaves word for the others that this process ends, and why; rank 0 waits until they have read it, some seconds at most.
     pub fn leave(&self, cause: &str) {
         let line = cause.lines().next().unwrap_or_default();
-        let _ = self.store.set(&left(self.rank()), format!("ended: {line}").as_bytes());
+        let _ = leave_word(&self.store, self.rank(), &format!("ended: {line}"));
         self.linger();
     }
 
@@ -231,9 +230,7 @@ impl World {
             return error;
         }
         // The others need not find out by themselves.
-        if !self.store.has(&left(rank)).unwrap_or(true) {
-            let _ = self.store.set(&left(rank), cause.as_bytes());
-        }
+        let _ = leave_word(&self.store, rank, &cause);
         self.linger();
         Error::Lost { rank, host: self.hosts[rank].clone(), cause }
     }
@@ -247,7 +244,7 @@ impl World {
 
     /// What a process has left word of.
     fn word(&self) -> Result<Option<Error>, Error> {
-        word(&self.store, self.size(), Some(self.rank()))
+        word(&self.store, Some(self.rank()))
             .map(|found| found.map(|(rank, cause)| Error::Lost { rank, host: self.hosts[rank].clone(), cause }))
     }
 
@@ -258,20 +255,30 @@ impl World {
 
 const GONE: &str = "is not heard of any more: it was ended or stopped, or its machine is cut off";
 
-/// The key under which a process, or whoever started it, leaves word of its end.
-pub(crate) fn left(rank: usize) -> String {
-    format!("left/{rank}")
-}
-
-/// The first process that word was left of.
-fn word(store: &Store, world: usize, but: Option<usize>) -> Result<Option<(usize, String)>, Error> {
-    for rank in (0..world).filter(|rank| Some(*rank) != but) {
-        if store.has(&left(rank))? {
-            let cause = store.get(&left(rank), Duration::from_secs(5))?;
-            return Ok(Some((rank, String::from_utf8_lossy(&cause).into_owned())));
+/// Leaves word of the end of a process, unless there is some of it already.
+pub(crate) fn leave_word(store: &Store, rank: usize, cause: &str) -> Result<(), Error> {
+    let key = format!("left/{rank}");
+    if !store.has(&key)? {
+        store.set(&key, cause.as_bytes())?;
+        // Where it is looked for: the first to be left is the one to blame.
+        if !store.has(LEFT)? {
+            store.set(LEFT, format!("{rank} {cause}").as_bytes())?;
         }
     }
-    Ok(None)
+    Ok(())
+}
+
+const LEFT: &str = "left";
+
+/// The process that word was left of first, and the word.
+fn word(store: &Store, but: Option<usize>) -> Result<Option<(usize, String)>, Error> {
+    if !store.has(LEFT)? {
+        return Ok(None);
+    }
+    let text = store.get(LEFT, Duration::from_secs(5))?;
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let found = text.split_once(' ').and_then(|(rank, cause)| Some((rank.parse().ok()?, cause.to_owned())));
+    Ok(found.filter(|(rank, _)| Some(*rank) != but))
 }
 
 /// Who it was: word that was left, else who gives no signs, else who is behind.
@@ -279,7 +286,7 @@ fn blame(store: &Store, world: usize, timeout: Duration) -> Result<Option<(usize
     let start = Instant::now();
     let mut heard = Heard::new(world);
     while start.elapsed() < WORD {
-        if let Some(found) = word(store, world, None)? {
+        if let Some(found) = word(store, None)? {
             return Ok(Some(found));
         }
         heard.listen(store)?;
@@ -294,47 +301,60 @@ fn blame(store: &Store, world: usize, timeout: Duration) -> Result<Option<(usize
     Ok(heard.behind().map(behind))
 }
 
-/// The hosts of all processes, once all are there.
+/// The hosts of all processes, once all are there. Rank 0 reads what each has said and says it to all: the store answers as often as
+/// there are processes, not as often as there are pairs of them.
 fn hosts(store: &Store, place: &Place, meeting: &Meeting, start: Instant) -> Result<Vec<String>, Error> {
-    let key = |rank: usize| format!("hello/{rank}");
+    store.set(&hello(place.rank), format!("{}\n{}", meeting.host, meeting.version).as_bytes())?;
+    store.add("come", 1)?;
     let mut pause = SHORTEST;
-    loop {
-        let mut missing = Vec::new();
-        for rank in 0..place.world {
-            if !store.has(&key(rank))? {
-                missing.push(rank);
-            }
-        }
-        if missing.is_empty() {
-            break;
-        }
-        if let Some((rank, cause)) = word(store, place.world, Some(place.rank))? {
+    while store.add("come", 0)? < place.world as i64 {
+        if let Some((rank, cause)) = word(store, Some(place.rank))? {
             return Err(Error::Lost { rank, host: meeting.host.clone(), cause });
         }
         if start.elapsed() > meeting.patience {
-            return Err(Error::NeverCame { missing, world: place.world, seconds: meeting.patience.as_secs() });
+            return Err(never_came(store, place, meeting)?);
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(LONGEST);
     }
-    let mut hosts = Vec::new();
-    let mut versions = Vec::new();
-    for rank in 0..place.world {
-        let hello = store.get(&key(rank), meeting.timeout)?;
-        let hello = String::from_utf8_lossy(&hello);
-        let (host, version) = hello.split_once('\n').unwrap_or((&hello, ""));
-        hosts.push(host.to_owned());
-        versions.push(version.to_owned());
+    if place.is_first() {
+        let mut all = Vec::new();
+        for rank in 0..place.world {
+            all.push(store.get(&hello(rank), meeting.timeout)?);
+        }
+        store.set("all", &all.join(&SEPARATOR))?;
     }
+    let all = store.get("all", meeting.patience)?;
+    let all: Vec<String> =
+        all.split(|byte| *byte == SEPARATOR).map(|hello| String::from_utf8_lossy(hello).into_owned()).collect();
+    let (hosts, versions): (Vec<&str>, Vec<&str>) =
+        all.iter().map(|hello| hello.split_once('\n').unwrap_or((hello, ""))).unzip();
     match versions.iter().position(|version| *version != versions[0]) {
-        None => Ok(hosts),
+        None => Ok(hosts.into_iter().map(str::to_owned).collect()),
         Some(rank) => Err(Error::Disagree {
             rank,
-            host: hosts[rank].clone(),
+            host: hosts[rank].to_owned(),
             what: "version of the program".to_owned(),
-            difference: difference(&versions[0], &versions[rank]),
+            difference: difference(versions[0], versions[rank]),
         }),
     }
+}
+
+/// Between what processes say; in no name and no version.
+const SEPARATOR: u8 = 0;
+
+fn hello(rank: usize) -> String {
+    format!("hello/{rank}")
+}
+
+fn never_came(store: &Store, place: &Place, meeting: &Meeting) -> Result<Error, Error> {
+    let mut missing = Vec::new();
+    for rank in 0..place.world {
+        if !store.has(&hello(rank))? {
+            missing.push(rank);
+        }
+    }
+    Ok(Error::NeverCame { missing, world: place.world, seconds: meeting.patience.as_secs() })
 }
 
 /// What c10d's store says where it cannot be opened, in the terms of whoever starts the processes.

@@ -343,15 +343,15 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// The first process writes for all.
+    /// The first process writes for all, and they wait for it.
     fn write(&self, path: &Path) -> Result<(), Error> {
-        if !self.processes.is_first() {
-            return Ok(());
+        if self.processes.is_first() {
+            let state = self.learner.optimiser_state().into_iter().chain(self.schedule.state());
+            let state = state.chain(self.learner.average_state()).chain(self.procedure.state());
+            let state = state.chain(self.running.state()).collect();
+            Checkpoint::save(path, &self.header, self.learner.store(), state)?;
         }
-        let state = self.learner.optimiser_state().into_iter().chain(self.schedule.state());
-        let state = state.chain(self.learner.average_state()).chain(self.procedure.state());
-        let state = state.chain(self.running.state()).collect();
-        Checkpoint::save(path, &self.header, self.learner.store(), state)
+        self.processes.meet()
     }
 
     /// A finite loss may still have had a gradient that was not: weights are looked at too before they are kept.
