@@ -421,6 +421,7 @@ pages_with_commands! {
     libtorch: "docs/src/libtorch.md",
     models: "docs/src/models.md",
     performance: "docs/src/performance.md",
+    processes: "docs/src/processes.md",
     recipes: "docs/src/recipes.md",
     results: "docs/src/results.md",
     routing: "docs/src/routing.md",
