@@ -28,7 +28,8 @@ fn main() {
     if let Some(headers) = nccl_headers(&lib) {
         headers.iter().for_each(|folder| system(folder));
         build.define("MP_NCCL", None);
-        println!("cargo::rustc-link-arg=-lc10_cuda");
+        println!("cargo::rustc-link-search=native={}", lib.display());
+        println!("cargo::rustc-link-lib=dylib=torch_cuda");
     }
     build.compile("mp_parallel");
 }

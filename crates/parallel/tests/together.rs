@@ -126,7 +126,7 @@ fn averaged_gradients_are_those_of_the_whole_batch() {
     // Images 0 and 2 of 4 go to rank 0. In the first batch, the conditional part has images of rank 1 only.
     let batch = |first: f64| {
         let x = (Tensor::arange(16, (Kind::Double, Device::Cpu)) * 0.7).cos().view([4, 4]);
-        let _ = x.select(1, 0).copy_(&Tensor::from_slice(&[first, 0.8, -0.2, -0.3]));
+        x.select(1, 0).copy_(&Tensor::from_slice(&[first, 0.8, -0.2, -0.3]));
         x
     };
     let alone: Vec<Vec<Tensor>> = [-0.5, 0.5]

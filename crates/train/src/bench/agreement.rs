@@ -228,7 +228,7 @@ impl Side {
         let before: Vec<Tensor> = parameters().collect();
         let output = self.learner.forward_in(&self.images, Pass::new(mode))?;
         let loss = self.learner.objective().loss(&output, &Targets { labels: &self.labels, mixed: None })?;
-        self.learner.backward(loss.minimised, 1.0);
+        self.learner.backward(loss.minimised, 1.0)?;
         let logits = on_cpu(output.logits());
         let gradients = self.gradients();
         self.learner.step(RATE);
