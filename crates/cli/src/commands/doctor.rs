@@ -45,7 +45,7 @@ fn print(report: &Report) -> anyhow::Result<()> {
     let mut table = Table::new(&[("what", Align::Left), ("here", Align::Left)]);
     let mut row = |what: &str, here: String| table.row([what.to_owned(), here]);
     let program = program.as_deref().map_or_else(String::new, |program| format!(", {}", program.display()));
-    row("mp-train", format!("{version}{program}"));
+    row("program", format!("{version}{program}"));
     row("libtorch", libtorch(checkup));
     row("", checkup.libtorch.file.clone().unwrap_or_default());
     row("processor", processor(checkup));

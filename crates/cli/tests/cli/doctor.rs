@@ -55,7 +55,7 @@ fn people_read_a_table_and_then_what_is_wrong() {
     let output = mp_train(folder.path(), &["doctor"]).output().unwrap();
     let text = stdout(&output);
     for line in
-        ["mp-train ", "libtorch ", "processor ", "processors ", "memory ", "cpu ", "runs ", "data ", "MULTIPATH_DATA "]
+        ["program ", "libtorch ", "processor ", "processors ", "memory ", "cpu ", "runs ", "data ", "MULTIPATH_DATA "]
     {
         assert!(text.lines().any(|found| found.starts_with(line)), "{line}\n{text}");
     }
