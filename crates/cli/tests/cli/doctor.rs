@@ -77,6 +77,14 @@ fn a_file_in_the_place_of_the_data_is_broken() {
 }
 
 #[test]
+fn a_device_that_is_asked_for_and_not_there_is_broken() {
+    let folder = tempfile::tempdir().unwrap();
+    let found = report(mp_train(folder.path(), &["doctor", "--device", "cuda:999"]));
+    assert!(findings(&found, "broken")[0].starts_with("device cuda:999, expected cpu"), "{found}");
+    assert!(refused(mp_train(folder.path(), &["doctor", "--device", "gpu"])).contains("expected auto, cpu, cuda"));
+}
+
+#[test]
 fn no_place_for_data_is_broken_and_said_first() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = mp_train(folder.path(), &["doctor"]);
