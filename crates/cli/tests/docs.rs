@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Commands that are only parsed: part of the line, in which `$` is its end, and the reason.
-const ONLY_PARSED: [(&str, &str); 13] = [
+const ONLY_PARSED: [(&str, &str); 14] = [
     ("--devices", "wants GPUs"),
     ("data fetch", "downloads a data set"),
+    ("--device cuda", "wants a GPU"),
     ("digits-skipnet", "learns by the labels for more epochs than a short run has"),
     ("model.drop_path", "wants a residual network"),
     ("docs/studies/", "a study of this repository, which trains for long"),

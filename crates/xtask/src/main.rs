@@ -25,10 +25,10 @@ cargo xtask COMMAND
               --check fails where a ratio is over its bound, --rounds N, --peers PYTHON compares with PyTorch
   libtorch    fetch libtorch if it is not there, and print its folder
   portable    build mp-train for a machine that has only PyTorch with CUDA (x86-64 Linux; no GPU is needed here):
-              --torch 2.11|2.13, of that PyTorch (default 2.13); --out FILE (default mp-train-torch2.13); --xz also
-              compresses it; --test first runs the tests of mp-native, mp-nn and mp-routing against that PyTorch;
-              --site DIR, an unpacked site-packages in place of 2.5 GB that are fetched; --python-tag TAG (cp312), of
-              the wheel that is fetched; --work DIR, for what is built (default target/portable-2.13)
+              --torch 2.11|2.13, of that PyTorch (default 2.13); --work DIR, for what is built (default
+              target/portable-2.13); --out FILE, the binary (default mp-train in it); --xz also compresses it;
+              --test first runs the tests of mp-native, mp-nn and mp-routing against that PyTorch; --site DIR, an
+              unpacked site-packages in place of 2.5 GB that are fetched; --python-tag TAG (cp312), of the wheel
   help        print this
 
 libtorch goes once into $XDG_CACHE_HOME/multipath (or ~/.cache/multipath; on macOS ~/Library/Caches/multipath) and

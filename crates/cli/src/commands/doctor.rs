@@ -25,10 +25,15 @@ pub(crate) fn run(args: Doctor) -> anyhow::Result<ExitCode> {
     folders.extend(data.as_deref().map(|data| ("data", data)));
     let checkup = Checkup::new(&folders);
     let mut findings = findings(&checkup);
+    let mut refuse = |what: String, remedy: &str| {
+        findings.insert(0, Finding { severity: Severity::Broken, what, remedy: remedy.to_owned() });
+    };
+    if let Err(error) = args.on.device.device() {
+        refuse(error.to_string(), "choose another by --device");
+    }
     if data.is_none() {
-        let what = "there is no folder for downloaded data sets".to_owned();
-        let remedy = "give --data-dir, or set MULTIPATH_DATA or HOME".to_owned();
-        findings.insert(0, Finding { severity: Severity::Broken, what, remedy });
+        let remedy = "give --data-dir, or set MULTIPATH_DATA or HOME";
+        refuse("there is no folder for downloaded data sets".to_owned(), remedy);
     }
     let broken = findings.iter().any(|finding| finding.severity == Severity::Broken);
     let program = std::env::current_exe().ok();
@@ -45,7 +50,7 @@ fn print(report: &Report) -> anyhow::Result<()> {
     let mut table = Table::new(&[("what", Align::Left), ("here", Align::Left)]);
     let mut row = |what: &str, here: String| table.row([what.to_owned(), here]);
     let program = program.as_deref().map_or_else(String::new, |program| format!(", {}", program.display()));
-    row("mp-train", format!("{version}{program}"));
+    row("program", format!("{version}{program}"));
     row("libtorch", libtorch(checkup));
     row("", checkup.libtorch.file.clone().unwrap_or_default());
     row("processor", processor(checkup));

@@ -55,7 +55,7 @@ fn people_read_a_table_and_then_what_is_wrong() {
     let output = mp_train(folder.path(), &["doctor"]).output().unwrap();
     let text = stdout(&output);
     for line in
-        ["mp-train ", "libtorch ", "processor ", "processors ", "memory ", "cpu ", "runs ", "data ", "MULTIPATH_DATA "]
+        ["program ", "libtorch ", "processor ", "processors ", "memory ", "cpu ", "runs ", "data ", "MULTIPATH_DATA "]
     {
         assert!(text.lines().any(|found| found.starts_with(line)), "{line}\n{text}");
     }
@@ -74,6 +74,14 @@ fn a_file_in_the_place_of_the_data_is_broken() {
         "data cannot be written to {path}: {path} is not a folder: choose another folder by --data-dir or MULTIPATH_DATA"
     );
     assert!(findings(&found, "broken").contains(&line), "{found}");
+}
+
+#[test]
+fn a_device_that_is_asked_for_and_not_there_is_broken() {
+    let folder = tempfile::tempdir().unwrap();
+    let found = report(mp_train(folder.path(), &["doctor", "--device", "cuda:999"]));
+    assert!(findings(&found, "broken")[0].starts_with("device cuda:999, expected cpu"), "{found}");
+    assert!(refused(mp_train(folder.path(), &["doctor", "--device", "gpu"])).contains("expected auto, cpu, cuda"));
 }
 
 #[test]

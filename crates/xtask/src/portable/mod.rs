@@ -39,7 +39,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<(), Failure> {
         require_xz()?;
     }
     let work = options.work.clone().map_or_else(|| default_work(root, &site, pytorch), Ok)?;
-    let out = options.out.clone().unwrap_or_else(|| PathBuf::from(format!("mp-train-torch{}", pytorch.short)));
+    let out = options.out.clone().unwrap_or_else(|| work.join("mp-train"));
     mirror::require_outside(root, &work)?;
 
     let source = work.join("src");

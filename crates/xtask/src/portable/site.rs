@@ -61,7 +61,11 @@ impl Site {
             if complete.is_empty() {
                 require_space(&folder, PEAK_BYTES)?;
             }
-            eprintln!("fetching PyTorch {} with CUDA (2.5 GB) into {}", pytorch.version, folder.display());
+            eprintln!(
+                "fetching what is missing of PyTorch {} with CUDA (2.5 GB in all) into {}",
+                pytorch.version,
+                folder.display()
+            );
         }
         for requirement in missing {
             fetch_wheel(&folder, requirement, python_tag)?;

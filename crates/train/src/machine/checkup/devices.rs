@@ -59,7 +59,7 @@ pub struct Found {
     pub memory: Option<u64>,
     /// Of a GPU: bytes of its memory that nobody uses.
     pub memory_free: Option<u64>,
-    /// What is wrong with a small product, convolution and gradient that it was given to compute.
+    /// What is wrong with a small product, convolution, gradient and mixture of paths that it was given to compute.
     pub defect: Option<String>,
 }
 
@@ -99,8 +99,10 @@ fn look_at(device: Device) -> Found {
 fn defect(device: Device) -> Option<String> {
     match sums(device) {
         Ok(found) if found == SUMS => None,
-        Ok(found) => Some(format!("a product, a convolution and its gradient sum up to {found:?}, expected {SUMS:?}")),
-        Err(error) => Some(error.to_string().lines().next().unwrap_or("it gave no reason").to_owned()),
+        Ok(found) => {
+            Some(format!("a product, a convolution, its gradient and a mixture sum up to {found:?}, expected {SUMS:?}"))
+        }
+        Err(why) => Some(why.lines().next().unwrap_or("it gave no reason").to_owned()),
     }
 }
 
@@ -108,11 +110,26 @@ fn defect(device: Device) -> Option<String> {
 ///
 /// The product of two 64x64 matrices of ones has 64 in each of its 4096 places. A 3x3 convolution of 8 channels of ones that are
 /// 8x8 counts the places under the filter: 4 in each of 4 corners, 6 in each of 24 at an edge, 9 in each of 36 within, times 8
-/// channels. The gradient of its sum counts the same from the other side, once for each of 4 filters.
-const SUMS: [f64; 3] = [64.0 * 4096.0, 2.0 * 4.0 * CONVOLVED, 2.0 * 4.0 * CONVOLVED];
+/// channels; there are 2 images and 4 filters. The gradient of its sum counts the same from the other side. Two paths of 1024
+/// ones, mixed by weights of 1, are two paths of twos.
+const SUMS: [f64; 4] = [64.0 * 4096.0, 2.0 * 4.0 * CONVOLVED, 2.0 * 4.0 * CONVOLVED, 2.0 * 1024.0 * 2.0];
 const CONVOLVED: f64 = 8.0 * (4.0 * 4.0 + 24.0 * 6.0 + 36.0 * 9.0);
 
-fn sums(device: Device) -> Result<[f64; 3], TchError> {
+/// The sums of what libtorch computes there, and last of what our own kernels do, where they take the device.
+fn sums(device: Device) -> Result<[f64; 4], String> {
+    let [product, convolved, gradient] = sums_of_libtorch(device).map_err(|error| error.to_string())?;
+    let paths = [0; 2].map(|_| Tensor::ones([2, 8, 8, 8], (Kind::Float, device)));
+    let mixed = match mp_native::can_mix(&paths, 2) {
+        true => mp_native::mix(&paths, &Tensor::ones([2, 2, 2], (Kind::Float, device))),
+        false => Ok(vec![&paths[0] + &paths[1], &paths[0] + &paths[1]]),
+    };
+    let mixed = mixed.map_err(|error| error.to_string())?;
+    let sum = |total: Result<f64, TchError>, path: &Tensor| Ok(total? + path.f_sum(Kind::Float)?.f_double_value(&[])?);
+    let mixed = mixed.iter().fold(Ok(0.0), sum).map_err(|error: TchError| error.to_string())?;
+    Ok([product, convolved, gradient, mixed])
+}
+
+fn sums_of_libtorch(device: Device) -> Result<[f64; 3], TchError> {
     let ones = |size: &[i64]| Tensor::f_ones(size, (Kind::Float, device));
     let sum = |tensor: &Tensor| tensor.f_sum(Kind::Float)?.f_double_value(&[]);
     let product = ones(&[64, 64])?.f_matmul(&ones(&[64, 64])?)?;

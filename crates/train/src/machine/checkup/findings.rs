@@ -122,14 +122,15 @@ fn gpus(checkup: &Checkup, note: &mut dyn FnMut(Severity, String, String)) {
             // Hidden on purpose.
             (Some(_), Some("" | "-1")) => {}
             (Some(_), Some(value)) => note(
-                Severity::Broken,
+                Severity::Slow,
                 format!("CUDA_VISIBLE_DEVICES={value} shows none of the GPUs"),
                 "let it list numbers that `nvidia-smi -L` lists, or unset it".to_owned(),
             ),
             (Some(cuda), None) => note(
-                Severity::Broken,
+                Severity::Slow,
                 format!("libtorch, which was built for CUDA {cuda}, sees no GPU by NVIDIA's driver {driver}"),
-                "see whether nvidia-smi lists one, and whether the driver is new enough for that CUDA".to_owned(),
+                "see whether nvidia-smi lists one, whether the driver is new enough for that CUDA, and of a container, whether it was \
+                 started with GPUs".to_owned(),
             ),
         }
     }
@@ -326,11 +327,11 @@ mod tests {
     fn gpus_that_cannot_be_used_are_told_apart_by_why() {
         let unseen = || Checkup { devices: well().devices, ..with_gpu(0) };
         assert!(
-            only(&unseen(), Severity::Broken).contains("built for CUDA 13.0, sees no GPU by NVIDIA's driver 580.65.06")
+            only(&unseen(), Severity::Slow).contains("built for CUDA 13.0, sees no GPU by NVIDIA's driver 580.65.06")
         );
         let mut wrong = unseen();
         set(&mut wrong, "CUDA_VISIBLE_DEVICES", "7");
-        assert!(only(&wrong, Severity::Broken).starts_with("CUDA_VISIBLE_DEVICES=7 shows none of the GPUs"));
+        assert!(only(&wrong, Severity::Slow).starts_with("CUDA_VISIBLE_DEVICES=7 shows none of the GPUs"));
         let mut hidden = unseen();
         set(&mut hidden, "CUDA_VISIBLE_DEVICES", "");
         assert_eq!(findings(&hidden), []);
