@@ -63,7 +63,7 @@ fn main() {
     .compile("mp_native");
     if cuda.is_some() {
         println!("cargo::rustc-cfg=mp_cuda");
-        build(&["cuda/device", "cuda/gate_inputs", "cuda/graph", "cuda/jit", "cuda/mix", "cuda/norm"])
+        build(&["cuda/device", "cuda/gate_inputs", "cuda/graph", "cuda/jit", "cuda/mix", "cuda/norm", "cuda/route"])
             .include(embedded_kernels())
             .compile("mp_native_cuda");
         println!("cargo::rustc-link-search=native={}", lib.display());
@@ -103,7 +103,7 @@ fn cuda_headers(lib: &Path) -> Option<PathBuf> {
 const KERNEL_HEADERS: [&str; 2] = ["calls.cuh", "numbers.cuh"];
 
 /// Kernels in CUDA C++, in the order of `Source` in `cpp/cuda/jit.h`.
-const KERNELS: [&str; 3] = ["norm.cu", "mix.cu", "gate_inputs.cu"];
+const KERNELS: [&str; 4] = ["norm.cu", "mix.cu", "gate_inputs.cu", "route.cu"];
 
 /// Writes `kernel_sources.h`, which has the kernels' text for the compiler that runs when they are called, to the folder that it
 /// gives.

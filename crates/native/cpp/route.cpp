@@ -5,6 +5,7 @@
 // The gates run in float32 for float32 and bfloat16 maps, in float64 for float64 ones, whatever autocast says.
 
 #include "boundary.h"
+#include "cuda/route.h"
 #include "dispatch.h"
 #include "gate_kernels.h"
 #include "parallel.h"
@@ -50,6 +51,14 @@ struct Call {
     const int64_t pixels = xs[0].dim() == 4 ? xs[0].size(2) * xs[0].size(3) : 1;
     // One pixel lies the same way in both layouts, and rows of channels are the quicker loop.
     return {channels, pixels, pixels == 1 || format == at::MemoryFormat::ChannelsLast};
+  }
+
+  bool on_gpu() const { return xs[0].is_cuda(); }
+
+  mp::GpuGates gpu_gates() const {
+    const auto of = map();
+    return {xs, layers, of.channels, of.pixels, !of.channels_last, static_cast<int>(settings.normalisation),
+            settings.temperature};
   }
 
   at::Tensor empty(at::IntArrayRef size) const { return at::empty(size, xs[0].options().dtype(real()).memory_format({})); }
@@ -188,9 +197,14 @@ struct RouteBackward : public mp::PathsNode {
     fill(gradients, call.xs[0]);
     auto dxs = settings.mixes ? empty_like_sources(call.xs) : variable_list();
     const Passed passed{at::empty_like(found.weights), at::empty_like(found.hidden), at::empty_like(found.pooled)};
-    mp::dispatch(call.kind(), [&]<typename Number, typename Real>() {
-      backward<Number, Real>(call, found, gradients, weights, logits, passed, dxs);
-    });
+    if (call.on_gpu()) {
+      mp::gpu_route_gradients(call.gpu_gates(), found.hidden, found.weights, gradients, weights, logits, passed.logits,
+                              passed.hidden, passed.pooled, dxs);
+    } else {
+      mp::dispatch(call.kind(), [&]<typename Number, typename Real>() {
+        backward<Number, Real>(call, found, gradients, weights, logits, passed, dxs);
+      });
+    }
     for (size_t i = 0; !settings.mixes && i < call.xs.size(); ++i) {
       auto dz = passed.pooled.select(1, static_cast<int64_t>(i)).to(call.kind());
       // Not written out: one number a channel stands for its whole map.
@@ -244,7 +258,8 @@ variable_list route(const variable_list& xs, const variable_list& layers, const 
   const std::vector<int64_t> sizes[kLayers] = {
       {sources, hidden, channels}, {sources, hidden}, {sources, targets, hidden}, {sources, targets}};
   for (size_t at = 0; at < kLayers; ++at) {
-    TORCH_CHECK(layers[at].sizes() == at::IntArrayRef(sizes[at]) && layers[at].scalar_type() == call.real(),
+    TORCH_CHECK(layers[at].sizes() == at::IntArrayRef(sizes[at]) && layers[at].scalar_type() == call.real() &&
+                    layers[at].device() == xs[0].device(),
                 "gates ", at::IntArrayRef(sizes[at]), " of ", call.real(), " expected, not ", layers[at].sizes(), " of ",
                 layers[at].scalar_type());
     call.layers.push_back(layers[at].contiguous());
@@ -262,7 +277,11 @@ variable_list route(const variable_list& xs, const variable_list& layers, const 
     for (int64_t j = 0; settings.mixes && j < targets; ++j) {
       outputs.push_back(at::empty_like(call.xs[0], format));
     }
-    mp::dispatch(call.kind(), [&]<typename Number, typename Real>() { forward<Number, Real>(call, found, outputs); });
+    if (call.on_gpu()) {
+      mp::gpu_route(call.gpu_gates(), found.pooled, found.hidden, found.logits, found.weights, outputs);
+    } else {
+      mp::dispatch(call.kind(), [&]<typename Number, typename Real>() { forward<Number, Real>(call, found, outputs); });
+    }
     outputs.push_back(found.weights);
     outputs.push_back(found.logits);
   }

@@ -96,3 +96,48 @@ struct GateInputsGradientCall {
   long long rows;
   unsigned across;
 };
+
+struct RouteShape {
+  int channels;
+  int pixels;
+  // Whether a channel's pixels lie side by side, not a pixel's channels.
+  int planes;
+  int hidden;
+  // 0 over the targets of each source, 1 over the sources of each target, 2 each weight alone.
+  int normalisation;
+  float temperature;
+};
+
+// weight1 [S, hidden, C], bias1 [S, hidden], weight2 [S, T, hidden], bias2 [S, T].
+struct RouteCall {
+  const Number* x[kMostPaths];
+  Number* y[kMostPaths];
+  RouteShape shape;
+  const float* weight1;
+  const float* bias1;
+  const float* weight2;
+  const float* bias2;
+  // [B, S, C], [B, S, hidden], [B, S, T] twice.
+  float* pooled;
+  float* hidden;
+  float* logits;
+  float* weights;
+};
+
+struct RouteGradientCall {
+  const Number* x[kMostPaths];
+  const Number* dy[kMostPaths];
+  Number* dx[kMostPaths];
+  RouteShape shape;
+  const float* weight1;
+  const float* weight2;
+  const float* hidden;
+  const float* weights;
+  // What comes from elsewhere, [B, S, T]; each may be null.
+  const float* dweights;
+  const float* dlogits;
+  // The gradients before the temperature, before the ReLU and of the pooled features; these only where nothing is mixed.
+  float* passed_logits;
+  float* passed_hidden;
+  float* passed_pooled;
+};

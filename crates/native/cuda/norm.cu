@@ -94,7 +94,6 @@ __device__ inline bool all_totals(const float (&mine)[kSums], float* partials, u
   if (part == 0) {
     for (int k = 0; k < parts; ++k) sum += totals[k * width + value];
   }
-  __syncthreads();
   if (part == 0) totals[value] = sum;
   __syncthreads();
   return true;

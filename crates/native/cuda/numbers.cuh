@@ -65,6 +65,8 @@ __device__ inline void write(const Packed& packed, Number* to) {
 
 #ifndef MP_EMULATED
 #define MP_KERNEL extern "C" __global__
+// The shared memory that a launch asks for.
+#define MP_ROOM(name) extern __shared__ float name[]
 
 #if MP_FORMAT == 2
 __device__ inline float float_of_float16(unsigned short bits) {
@@ -90,6 +92,7 @@ __device__ inline unsigned bfloat16_of(float value) {
 }
 #endif
 
+#if MP_FORMAT != 0
 // Two numbers of 16 bits.
 __device__ inline unsigned narrowed(float low, float high) {
 #if MP_FORMAT == 1 && defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
@@ -98,12 +101,11 @@ __device__ inline unsigned narrowed(float low, float high) {
   return pair;
 #elif MP_FORMAT == 1
   return bfloat16_of(low) | bfloat16_of(high) << 16;
-#elif MP_FORMAT == 2
-  return float16_bits(low) | static_cast<unsigned>(float16_bits(high)) << 16;
 #else
-  return 0;
+  return float16_bits(low) | static_cast<unsigned>(float16_bits(high)) << 16;
 #endif
 }
+#endif
 
 __device__ inline Values widened(const Packed& packed) {
   Values values;

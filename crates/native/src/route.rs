@@ -2,7 +2,7 @@
 
 use std::ffi::{c_char, c_int};
 
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 use torch_sys::C_tensor;
 
 use crate::boundary::outcome;
@@ -20,6 +20,11 @@ unsafe extern "C" {
         mixes: bool,
         outputs: *mut *mut C_tensor,
     ) -> *const c_char;
+}
+
+#[cfg(mp_cuda)]
+unsafe extern "C" {
+    fn mp_has_route_room(sources: c_int, targets: c_int, channels: i64, hidden: i64) -> bool;
 }
 
 /// How logits become weights.
@@ -72,7 +77,19 @@ pub fn can_route(xs: &[Tensor], layers: &GateLayers<'_>) -> bool {
         && first.size()[1..].iter().all(|length| *length > 0)
         && [layers.weight1, layers.bias1, layers.weight2, layers.bias2]
             .iter()
-            .all(|values| values.kind() == accumulation && values.device() == Device::Cpu)
+            .all(|values| values.kind() == accumulation && values.device() == first.device())
+        && has_room(first, layers)
+}
+
+/// Whether a block of a GPU has room for what gates of this size keep; on the CPU there always is.
+fn has_room(first: &Tensor, layers: &GateLayers<'_>) -> bool {
+    #[cfg(mp_cuda)]
+    if let (tch::Device::Cuda(_), &[sources, targets, hidden]) = (first.device(), &layers.weight2.size()[..]) {
+        // SAFETY: takes numbers.
+        return unsafe { mp_has_route_room(sources as c_int, targets as c_int, first.size()[1], hidden) };
+    }
+    let _ = (first, layers);
+    true
 }
 
 /// The gates and the mixing by their weights, differentiable: `z_i` = mean over H, W of `X_i`,

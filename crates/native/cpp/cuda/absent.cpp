@@ -3,6 +3,7 @@
 #include "gate_inputs.h"
 #include "mix.h"
 #include "norm.h"
+#include "route.h"
 
 #include <c10/util/Exception.h>
 
@@ -35,6 +36,17 @@ void gpu_mix(const std::vector<at::Tensor>&, const at::Tensor&, const std::vecto
 
 at::Tensor gpu_mix_gradients(const std::vector<at::Tensor>&, const at::Tensor&, const std::vector<at::Tensor>&,
                              const std::vector<at::Tensor>&) {
+  refuse();
+}
+
+void gpu_route(const GpuGates&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&,
+               const std::vector<at::Tensor>&) {
+  refuse();
+}
+
+void gpu_route_gradients(const GpuGates&, const at::Tensor&, const at::Tensor&, const std::vector<at::Tensor>&,
+                         const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&,
+                         const std::vector<at::Tensor>&) {
   refuse();
 }
 

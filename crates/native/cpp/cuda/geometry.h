@@ -73,4 +73,24 @@ struct SamplesGeometry {
   }
 };
 
+// Of samples whose gates and mixing one block works on. See cuda/route.cu.
+struct RouteGeometry {
+  static constexpr int kThreads = 512;
+  // Shared memory that a launch may ask for beside what the kernels have anyway.
+  static constexpr int64_t kMostRoom = 28 << 10;
+
+  int64_t samples;
+  int sources;
+  int targets;
+  int64_t channels;
+  int64_t hidden;
+
+  Geometry each() const { return {{static_cast<unsigned>(samples)}, {kThreads}}; }
+
+  // Bytes: features, hidden features, and three numbers of each pair.
+  int64_t room() const {
+    return static_cast<int64_t>(sizeof(float)) * (sources * (channels + hidden) + int64_t{3} * sources * targets);
+  }
+};
+
 }  // namespace mp

@@ -259,11 +259,11 @@ unsigned* counters(c10::DeviceIndex device) {
 }
 
 void launch(const Variant& variant, const char* kernel, const Geometry& geometry, const void* call,
-            c10::DeviceIndex device) {
+            c10::DeviceIndex device, unsigned room) {
   enter_context(device);
   const auto [grid, block] = geometry;
   void* arguments[] = {const_cast<void*>(call)};
-  check(driver().launch(function(variant, kernel, device), grid.x, grid.y, grid.z, block.x, block.y, block.z, 0,
+  check(driver().launch(function(variant, kernel, device), grid.x, grid.y, grid.z, block.x, block.y, block.z, room,
                         c10::cuda::getCurrentCUDAStream(device).stream(), arguments, nullptr),
         kernel);
 }

@@ -19,7 +19,7 @@ using Number = void;
 }  // namespace calls
 
 // The files of kernels in cuda/.
-enum class Source { kNorm, kMix, kGateInputs };
+enum class Source { kNorm, kMix, kGateInputs, kRoute };
 
 // One way to compile a file.
 struct Variant {
@@ -45,7 +45,8 @@ int multiprocessors(c10::DeviceIndex device);
 constexpr int kCounters = 1024;
 unsigned* counters(c10::DeviceIndex device);
 
+// Starts a kernel with `call`, the structure that it takes, and `room` bytes of shared memory.
 void launch(const Variant& variant, const char* kernel, const Geometry& geometry, const void* call,
-            c10::DeviceIndex device);
+            c10::DeviceIndex device, unsigned room = 0);
 
 }  // namespace mp

@@ -40,6 +40,20 @@ pub(crate) fn all(device: Device) -> bool {
                 agrees &= check(&paths.gate_inputs(shape, kind, last, device), kind);
             }
         }
+        for (sources, targets) in [(3, 3), (1, 2), (4, 3), (8, 8)] {
+            for (shape, last) in [
+                (&[7, 16, 8, 8][..], true),
+                (&[3, 24, 5, 3], true),
+                (&[2, 270, 3, 3], true),
+                (&[3, 5, 3, 3], true),
+                (&[2, 6, 5, 5], false),
+                (&[4, 10], false),
+            ] {
+                for mixes in [true, false] {
+                    agrees &= check(&Paths { sources, targets }.route(shape, kind, last, mixes, device), kind);
+                }
+            }
+        }
         // One block a sample, and several.
         for batch in [1, 300] {
             agrees &= check(&Paths { sources: 3, targets: 3 }.mix(&[batch, 16, 32, 32], kind, true, device), kind);

@@ -1,6 +1,6 @@
 //! The operations, as functions of their inputs: ours, and libtorch's of the same numbers.
 
-use mp_native::NormState;
+use mp_native::{GateLayers, GateNormalisation, NormState};
 use tch::{Device, Kind, Tensor};
 
 /// From inputs to outputs.
@@ -120,19 +120,7 @@ impl Paths {
             ours: Box::new(move |inputs| {
                 mp_native::mix(&inputs[..sources], &inputs[sources]).unwrap_or_else(|error| panic!("{error}"))
             }),
-            theirs: Box::new(move |inputs| {
-                let weights = inputs[sources].to_kind(inputs[0].kind());
-                (0..weights.size()[2])
-                    .map(|j| {
-                        let factor = |i: usize| per_sample(&weights.select(2, j).select(1, i as i64), inputs[i].dim());
-                        let mut y = &inputs[0] * factor(0);
-                        for (i, x) in inputs[..sources].iter().enumerate().skip(1) {
-                            y = y.addcmul_(x, &factor(i));
-                        }
-                        y
-                    })
-                    .collect()
-            }),
+            theirs: Box::new(move |inputs| mixed(&inputs[..sources], &inputs[sources])),
         }
     }
 
@@ -159,6 +147,73 @@ impl Paths {
             }),
         }
     }
+    /// Inputs are the sources, then weight1, bias1, weight2 and bias2; outputs the targets where there is mixing, the weights and the
+    /// logits.
+    pub(crate) fn route(self, shape: &[i64], kind: Kind, last: bool, mixes: bool, device: Device) -> Case {
+        const HIDDEN: i64 = 16;
+        let (count, sources, targets) = (self.sources, self.sources as i64, self.targets as i64);
+        let mut inputs = self.inputs(shape, kind, last, device);
+        inputs.truncate(count);
+        for size in
+            [&[sources, HIDDEN, shape[1]][..], &[sources, HIDDEN], &[sources, targets, HIDDEN], &[sources, targets]]
+        {
+            inputs.push(Tensor::randn(size, (Kind::Float, device)) * 0.3);
+        }
+        Case {
+            name: self.name(if mixes { "route" } else { "gate" }, shape, kind, last),
+            inputs,
+            ours: Box::new(move |inputs| {
+                let layers = GateLayers {
+                    weight1: &inputs[count],
+                    bias1: &inputs[count + 1],
+                    weight2: &inputs[count + 2],
+                    bias2: &inputs[count + 3],
+                    temperature: 0.7,
+                    normalisation: GateNormalisation::Targets,
+                };
+                let (mut ys, gated) = if mixes {
+                    mp_native::route(&inputs[..count], layers).unwrap_or_else(|error| panic!("{error}"))
+                } else {
+                    (vec![], mp_native::gate(&inputs[..count], layers).unwrap_or_else(|error| panic!("{error}")))
+                };
+                ys.extend([gated.weights, gated.logits]);
+                ys
+            }),
+            theirs: Box::new(move |inputs| {
+                let real = inputs[count].kind();
+                let pooled: Vec<Tensor> = inputs[..count]
+                    .iter()
+                    .map(
+                        |x| if x.dim() == 4 { x.mean_dim([2_i64, 3].as_slice(), false, real) } else { x.to_kind(real) },
+                    )
+                    .collect();
+                let dense = |x: &Tensor, weight: &Tensor, bias: &Tensor| {
+                    bias.unsqueeze(1).baddbmm(x, &weight.transpose(1, 2), 1, 1)
+                };
+                let hidden = dense(&Tensor::stack(&pooled, 0), &inputs[count], &inputs[count + 1]).relu();
+                let logits = dense(&hidden, &inputs[count + 2], &inputs[count + 3]).transpose(0, 1) / 0.7;
+                let weights = logits.softmax(2, real);
+                let mut ys = if mixes { mixed(&inputs[..count], &weights) } else { vec![] };
+                ys.extend([weights, logits]);
+                ys
+            }),
+        }
+    }
+}
+
+/// `sum_i g_ij X_i`, in the sources' type.
+fn mixed(xs: &[Tensor], weights: &Tensor) -> Vec<Tensor> {
+    let weights = weights.to_kind(xs[0].kind());
+    (0..weights.size()[2])
+        .map(|j| {
+            let factor = |i: usize| per_sample(&weights.select(2, j).select(1, i as i64), xs[i].dim());
+            let mut y = &xs[0] * factor(0);
+            for (i, x) in xs.iter().enumerate().skip(1) {
+                y = y.addcmul_(x, &factor(i));
+            }
+            y
+        })
+        .collect()
 }
 
 /// `[B]` as `[B, 1, ..., 1]` of `dims` axes.

@@ -29,6 +29,8 @@ pub(crate) fn all(device: Device) {
                 }
                 let paths = Paths { sources: 3, targets: 3 };
                 row(|| paths.mix(&shape, kind, true, device), 6 + 9, shape);
+                // Forward read, then from the cache; written; backward read, dy then from the cache; written.
+                row(|| paths.route(&shape, kind, true, true, device), 6 + 9, shape);
             }
         }
     }
@@ -73,7 +75,7 @@ fn row(case: impl Fn() -> Case, maps: i64, shape: [i64; 4]) {
 }
 
 fn backward(ys: &[Tensor], gradients: &[Tensor], inputs: &[Tensor]) {
-    let loss = ys.iter().zip(gradients).map(|(y, d)| (y * d).sum(Kind::Float)).reduce(|a, b| a + b);
+    let loss = ys.iter().zip(gradients).map(|(y, d)| (y * d).sum(y.kind())).reduce(|a, b| a + b);
     if let Some(loss) = loss {
         drop(Tensor::run_backward(&[loss], inputs, false, false));
     }

@@ -4,12 +4,15 @@
 
 #pragma once
 
+#include <setjmp.h>
 #include <ucontext.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <functional>
 #include <vector>
 
@@ -20,6 +23,7 @@
 #define __device__
 #define __shared__ static
 #define __launch_bounds__(...)
+#define MP_ROOM(name) float* const name = gpu::block->room.data()
 
 using std::sqrt;
 
@@ -43,7 +47,10 @@ struct Barrier {
 };
 
 struct Thread {
+  // Where it starts. From then on jumps are quicker, which ask nothing of the system.
   ucontext_t context;
+  jmp_buf place;
+  bool has_started = false;
   std::vector<char> stack;
   bool is_done = false;
 };
@@ -52,8 +59,10 @@ struct Block {
   std::vector<Thread> threads;
   std::vector<Barrier> warps;
   std::vector<float> shuffled;
+  // What the launch asks for.
+  std::vector<float> room;
   Barrier all;
-  ucontext_t scheduler;
+  jmp_buf scheduler;
   unsigned current = 0;
   // Counts whatever happens: where nothing does, the threads wait for ever.
   unsigned long events = 0;
@@ -71,7 +80,7 @@ inline void wait(Barrier& barrier, unsigned of) {
     return;
   }
   while (barrier.generation == generation) {
-    swapcontext(&block->threads[block->current].context, &block->scheduler);
+    if (_setjmp(block->threads[block->current].place) == 0) _longjmp(block->scheduler, 1);
   }
 }
 
@@ -79,6 +88,15 @@ inline void run_thread() {
   block->kernel();
   block->threads[block->current].is_done = true;
   ++block->events;
+  _longjmp(block->scheduler, 1);
+}
+
+// Lets a thread run to its next barrier, or to its end.
+inline void resume(Thread& thread) {
+  if (_setjmp(block->scheduler) != 0) return;
+  if (thread.has_started) _longjmp(thread.place, 1);
+  thread.has_started = true;
+  setcontext(&thread.context);
 }
 
 inline void run_block(bool backwards) {
@@ -87,13 +105,14 @@ inline void run_block(bool backwards) {
   block->warps.assign((count + 31) / 32, {});
   block->shuffled.assign(count, 0.0f);
   block->all = {};
+  std::fill(block->room.begin(), block->room.end(), std::nanf(""));
   for (auto& thread : block->threads) {
     thread.stack.resize(1 << 16);
-    thread.is_done = false;
+    thread.is_done = thread.has_started = false;
     getcontext(&thread.context);
     thread.context.uc_stack.ss_sp = thread.stack.data();
     thread.context.uc_stack.ss_size = thread.stack.size();
-    thread.context.uc_link = &block->scheduler;
+    thread.context.uc_link = nullptr;
     makecontext(&thread.context, run_thread, 0);
   }
   for (bool is_busy = true; is_busy;) {
@@ -105,7 +124,7 @@ inline void run_block(bool backwards) {
       is_busy = true;
       block->current = at;
       threadIdx = {at % blockDim.x, at / blockDim.x % blockDim.y, at / blockDim.x / blockDim.y};
-      swapcontext(&block->scheduler, &block->threads[at].context);
+      resume(block->threads[at]);
     }
     if (is_busy && block->events == before) {
       std::fprintf(stderr, "the threads of a block wait for ever: not all of them are at one barrier\n");
@@ -114,11 +133,12 @@ inline void run_block(bool backwards) {
   }
 }
 
-// Runs `kernel` on every thread of every block.
-inline void launch(const mp::Geometry& geometry, bool backwards, std::function<void()> kernel) {
+// Runs `kernel` on every thread of every block, with `room` bytes of shared memory.
+inline void launch(const mp::Geometry& geometry, bool backwards, std::function<void()> kernel, int64_t room = 0) {
   static Block only;
   block = &only;
   block->kernel = std::move(kernel);
+  block->room.resize(static_cast<size_t>(room) / sizeof(float));
   gridDim = geometry.grid;
   blockDim = geometry.block;
   const unsigned blocks = gridDim.x * gridDim.y * gridDim.z;
@@ -137,14 +157,18 @@ inline void __syncthreads() { gpu::wait(gpu::block->all, static_cast<unsigned>(g
 
 inline void __threadfence() {}
 
-inline float __shfl_xor_sync(unsigned, float value, int distance) {
+inline float __shfl_sync(unsigned, float value, int lane) {
   const unsigned thread = gpu::thread(), warp = thread / 32;
   const unsigned size = std::min<unsigned>(32, static_cast<unsigned>(gpu::block->threads.size()) - warp * 32);
   gpu::block->shuffled[thread] = value;
   gpu::wait(gpu::block->warps[warp], size);
-  const float result = gpu::block->shuffled.at(thread ^ static_cast<unsigned>(distance));
+  const float result = gpu::block->shuffled.at(warp * 32 + static_cast<unsigned>(lane));
   gpu::wait(gpu::block->warps[warp], size);
   return result;
+}
+
+inline float __shfl_xor_sync(unsigned mask, float value, int distance) {
+  return __shfl_sync(mask, value, static_cast<int>(gpu::thread() % 32) ^ distance);
 }
 
 inline unsigned atomicAdd(unsigned* to, unsigned value) {

@@ -56,4 +56,3 @@ void check_norm() {
   float16_by_4::check_norm();
   float16_by_2::check_norm();
 }
-int main(){check_norm();}
