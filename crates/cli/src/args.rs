@@ -325,6 +325,9 @@ pub(crate) struct Bench {
     /// On a GPU, compute with libtorch's operations alone, not with kernels of our own
     #[arg(long)]
     pub(crate) no_kernels: bool,
+    /// On a GPU, compute gates with our own kernel too, which no GPU has run yet: check it with --agree
+    #[arg(long, conflicts_with = "no_kernels")]
+    pub(crate) gate_kernels: bool,
     /// Threads of libtorch; 0: as many as the process may use
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = count(0, 256))]
     pub(crate) threads: usize,

@@ -28,6 +28,20 @@ pub fn set_cuda_kernels(on: bool) {
     ON.store(on, Ordering::Relaxed);
 }
 
+static GATES: AtomicBool = AtomicBool::new(false);
+
+/// Whether [`route`](crate::route) and [`gate`](crate::gate) take tensors on GPUs too, for the whole process; they do not unless told
+/// to: their kernels agree with the CPU's in an emulation, but no GPU has run them yet.
+pub fn set_cuda_gates(on: bool) {
+    GATES.store(on, Ordering::Relaxed);
+}
+
+/// Whether gates have kernels on GPUs.
+#[cfg(mp_cuda)]
+pub(crate) fn has_gates() -> bool {
+    GATES.load(Ordering::Relaxed)
+}
+
 /// Makes our own kernels ready on the GPU `index`, on the first call: what is needed to compile them is found, and one is compiled to
 /// see whether that works. Every operation does so by itself; before a [`Graph`](crate::cuda::Graph) is recorded it must have been.
 ///

@@ -30,7 +30,7 @@ pub use boundary::TorchError;
 pub use conv::{Convolution, can_conv, conv};
 pub use conv_norm::{Folded, NormedConvolution, can_conv_norm, conv_norm};
 pub use gate_inputs::gate_inputs;
-pub use kernels::{prepare_cuda_kernels, set_cuda_kernels};
+pub use kernels::{prepare_cuda_kernels, set_cuda_gates, set_cuda_kernels};
 pub use memory::keep_freed_memory;
 pub use mix::{MAX_PATHS, can_mix, mix};
 pub use norm::{NormState, batch_norm, can_norm};

@@ -81,12 +81,13 @@ pub fn can_route(xs: &[Tensor], layers: &GateLayers<'_>) -> bool {
         && has_room(first, layers)
 }
 
-/// Whether a block of a GPU has room for what gates of this size keep; on the CPU there always is.
+/// Whether gates are to run on a GPU, and a block of it has room for what gates of this size keep; on the CPU both always hold.
 fn has_room(first: &Tensor, layers: &GateLayers<'_>) -> bool {
     #[cfg(mp_cuda)]
     if let (tch::Device::Cuda(_), &[sources, targets, hidden]) = (first.device(), &layers.weight2.size()[..]) {
         // SAFETY: takes numbers.
-        return unsafe { mp_has_route_room(sources as c_int, targets as c_int, first.size()[1], hidden) };
+        return crate::kernels::has_gates()
+            && unsafe { mp_has_route_room(sources as c_int, targets as c_int, first.size()[1], hidden) };
     }
     let _ = (first, layers);
     true

@@ -15,6 +15,7 @@ use crate::output;
 
 pub(crate) fn run(args: Bench) -> anyhow::Result<()> {
     mp_native::set_cuda_kernels(!args.no_kernels);
+    mp_native::set_cuda_gates(args.gate_kernels);
     if args.explain {
         return explain(args);
     }

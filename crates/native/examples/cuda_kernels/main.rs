@@ -20,6 +20,7 @@ fn main() -> ExitCode {
     if let Err(error) = mp_native::cuda::enter(0).and_then(|()| mp_native::prepare_cuda_kernels(0)) {
         return refuse(&error.to_string());
     }
+    mp_native::set_cuda_gates(true);
     // Float32 means float32 here: a check that allows for rounded factors would see less.
     mp_native::cuda::use_tf32(false);
     let what = std::env::args().nth(1).unwrap_or_default();

@@ -66,7 +66,7 @@ pub struct Distances {
     pub logits: f64,
     /// Of the gradients of all parameters.
     pub gradients: f64,
-    /// Of the gradients of a step that is replayed, from those of the same step op by op on the same device.
+    /// Of the gradients of a pass that is replayed, from those of the same pass op by op on the same device.
     pub replayed: f64,
     /// Of what a step of SGD adds to the parameters.
     pub step: f64,
@@ -136,13 +136,13 @@ fn compare(
     let mode = side(Precision::Fp32, Device::Cpu, false)?.mode();
     let expected = side(Precision::Fp32, Device::Cpu, false)?.step(mode)?;
     let mut here = side(precision, device, graphs)?;
-    let replayed = here.replayed()?;
+    let op_by_op = side(precision, device, false)?.after_passes()?;
+    let replayed = apart(&here.after_passes()?, &op_by_op);
     let recorded = match (here.learner.graph_nodes(), here.learner.unrecorded()) {
         (Some(nodes), _) => Recorded::Nodes(nodes),
         (None, Some(reason)) => Recorded::Refused(reason.to_owned()),
         (None, None) => Recorded::Never,
     };
-    // Running statistics have moved meanwhile: a fresh one takes the step.
     let found = side(precision, device, false)?.step(mode)?;
     let distances = Distances {
         logits: apart(&[found.logits], &[expected.logits]),
@@ -201,16 +201,13 @@ impl Side {
         all.map(|gradient| if gradient.defined() { on_cpu(&gradient) / scale } else { none() }).collect()
     }
 
-    /// How far the gradients of the last of several passes, which a GPU replays, are from those of the first.
-    fn replayed(&mut self) -> Result<f64, Error> {
-        self.accumulate()?;
-        let first = self.gradients();
-        self.learner.clear_gradients();
-        for _ in 1..PASSES {
+    /// The gradients of the last of several passes, which a GPU replays where it may.
+    fn after_passes(&mut self) -> Result<Vec<Tensor>, Error> {
+        for _ in 0..PASSES {
             self.learner.clear_gradients();
             self.accumulate()?;
         }
-        Ok(apart(&self.gradients(), &first))
+        Ok(self.gradients())
     }
 
     /// The mode in which two passes give the same: training, unless the network draws at random.
@@ -226,11 +223,18 @@ impl Side {
     fn step(&mut self, mode: Mode) -> Result<Step, Error> {
         let parameters = || self.learner.store().parameters().into_iter().map(|entry| on_cpu(&entry.tensor));
         let before: Vec<Tensor> = parameters().collect();
-        let output = self.learner.forward_in(&self.images, Pass::new(mode))?;
-        let loss = self.learner.objective().loss(&output, &Targets { labels: &self.labels, mixed: None })?;
-        self.learner.backward(loss.minimised, 1.0)?;
-        let logits = on_cpu(output.logits());
-        let gradients = self.gradients();
+        let (logits, gradients) = loop {
+            let output = self.learner.forward_in(&self.images, Pass::new(mode))?;
+            let loss = self.learner.objective().loss(&output, &Targets { labels: &self.labels, mixed: None })?;
+            self.learner.backward(loss.minimised, 1.0)?;
+            let gradients = self.gradients();
+            let finite = |gradient: &Tensor| gradient.isfinite().all().int64_value(&[]) != 0;
+            if self.learner.loss_scale() <= 1.0 || gradients.iter().all(finite) {
+                break (on_cpu(output.logits()), gradients);
+            }
+            // Too large for float16: the step is left out, and the loss scaled less.
+            self.learner.step(RATE);
+        };
         self.learner.step(RATE);
         let parameters = self.learner.store().parameters();
         let step = parameters.iter().zip(&before).map(|(entry, before)| on_cpu(&entry.tensor) - before).collect();
