@@ -23,6 +23,7 @@ mod optim;
 mod pool;
 mod profile;
 mod route;
+mod route_check;
 mod waits;
 
 pub use autocast::Autocast;

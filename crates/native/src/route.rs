@@ -6,6 +6,7 @@ use tch::{Kind, Tensor};
 use torch_sys::C_tensor;
 
 use crate::boundary::outcome;
+use crate::route_check::is_right;
 use crate::{MAX_PATHS, TorchError, can_mix};
 
 const ACTION: &str = "route the paths";
@@ -67,7 +68,8 @@ pub struct Gated {
 }
 
 /// Whether [`route`] and [`gate`] take these sources and gates: sources that [`can_mix`] takes, `[B, C, H, W]` or `[B, C]`
-/// with something in them, and gates in their accumulation type.
+/// with something in them, and gates in their accumulation type. On a GPU, gates that a block has room for and whose kernels, tried
+/// once on a small batch, compute what they should: the first question about gates of a size waits for the device.
 pub fn can_route(xs: &[Tensor], layers: &GateLayers<'_>) -> bool {
     let targets = layers.weight2.size().get(1).map_or(0, |t| *t as usize);
     let Some(first) = xs.first() else { return false };
@@ -79,6 +81,7 @@ pub fn can_route(xs: &[Tensor], layers: &GateLayers<'_>) -> bool {
             .iter()
             .all(|values| values.kind() == accumulation && values.device() == first.device())
         && has_room(first, layers)
+        && is_right(first, layers)
 }
 
 /// Whether gates are to run on a GPU, and a block of it has room for what gates of this size keep; on the CPU both always hold.
@@ -126,6 +129,11 @@ fn call(xs: &[Tensor], layers: GateLayers<'_>, mixes: bool) -> Result<(Vec<Tenso
             ),
         ));
     }
+    computed(xs, layers, mixes)
+}
+
+/// Targets where there is mixing, and what the gates decided, of sources and gates that can be taken.
+pub(crate) fn computed(xs: &[Tensor], layers: GateLayers<'_>, mixes: bool) -> Result<(Vec<Tensor>, Gated), TorchError> {
     let GateLayers { weight1, bias1, weight2, bias2, temperature, normalisation } = layers;
     let targets = if mixes { weight2.size()[1] as usize } else { 0 };
     let sources: Vec<*const C_tensor> = xs.iter().map(Tensor::as_ptr).collect();

@@ -168,9 +168,9 @@ inline void check_route(int64_t samples, int64_t channels, int64_t pixels, int64
     route.forward(mixes);
     route.gradients(mixes, more);
   };
-  check(kOverTargets, true, false, false);
+  check(kOverTargets, false, true, false);
   check(kOverSources, true, true, true);
-  check(kEachAlone, false, true, false);
+  check(kEachAlone, true, false, false);
 }
 
 inline void check_route() {
