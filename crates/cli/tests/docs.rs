@@ -415,6 +415,7 @@ pages_with_commands! {
     conditional: "docs/src/conditional.md",
     data_formats: "docs/src/data-formats.md",
     data: "docs/src/data.md",
+    devices: "docs/src/devices.md",
     doctor: "docs/src/doctor.md",
     files: "docs/src/files.md",
     first_network: "docs/src/first-network.md",

@@ -38,6 +38,9 @@ pub struct Execution {
     pub jobs: usize,
     /// Threads of each; 0: the recipe's.
     pub threads: usize,
+    /// The GPUs that they have, in turn, by the numbers or names that `CUDA_VISIBLE_DEVICES` takes; where there are none, every run
+    /// sees what this process sees.
+    pub devices: Vec<String>,
     /// When no more is begun, and what runs is saved.
     pub until: Option<Instant>,
     /// Only these entrants, by their places; all where it is empty.
@@ -71,10 +74,11 @@ pub fn execute(
 ) -> Result<(Plan, Outcome), Error> {
     fs::create_dir_all(&execution.work).map_err(Error::io("make the folder", &execution.work))?;
     let shared = Mutex::new(Shared { plan, running: Vec::new(), failed: None });
-    let workers = Workers { study, folder, execution, stop, ended, shared: &shared };
+    let workers = Workers { device: None, study, folder, execution, stop, ended, shared: &shared };
     std::thread::scope(|scope| {
-        for _ in 0..execution.jobs.max(1) {
-            scope.spawn(|| workers.work());
+        for job in 0..execution.jobs.max(1) {
+            let (workers, device) = (&workers, execution.devices.get(job % execution.devices.len().max(1)));
+            scope.spawn(move || workers.on(device.map(String::as_str)).work());
         }
     });
     let shared = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -91,7 +95,10 @@ struct Shared {
     failed: Option<Error>,
 }
 
+#[derive(Clone, Copy)]
 struct Workers<'a> {
+    /// The GPU of this one's runs.
+    device: Option<&'a str>,
     study: &'a Study,
     folder: &'a StudyFolder,
     execution: &'a Execution,
@@ -107,7 +114,11 @@ enum Fate {
     Saved,
 }
 
-impl Workers<'_> {
+impl<'a> Workers<'a> {
+    fn on(self, device: Option<&'a str>) -> Self {
+        Self { device, ..self }
+    }
+
     fn work(&self) {
         while let Some(next) = self.next() {
             match next {
@@ -268,6 +279,7 @@ impl Workers<'_> {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.execution.binary);
         command.args(arguments).args(["--data-dir", text(&self.execution.cache)]);
+        command.envs(self.device.map(|device| ("CUDA_VISIBLE_DEVICES", device)));
         command
     }
 

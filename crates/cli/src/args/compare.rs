@@ -12,6 +12,7 @@ Examples:
   mp-train compare mine/study.toml --plan
   mp-train compare mine/study.toml
   mp-train compare mine/study.toml --jobs 2 --threads 1 --hours 3
+  mp-train compare mine/study.toml --devices 0,1,2,3 --threads 4
   mp-train compare mine/study.toml --only cc,widened
   mp-train compare mine/study.toml --report-only --insert docs/src/results.md
 
@@ -51,9 +52,12 @@ pub(crate) struct Compare {
     /// Only these entrants
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) only: Vec<String>,
-    /// Runs side by side [default: as many as there are processors, by --threads]
+    /// Runs side by side [default: as many as there are processors, by --threads, or --devices]
     #[arg(long, value_name = "N", value_parser = count(1, 1024))]
     pub(crate) jobs: Option<usize>,
+    /// The GPUs that runs have, in turn, by the numbers of nvidia-smi; as many runs side by side, unless --jobs says otherwise
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub(crate) devices: Vec<String>,
     /// Threads of each run
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = count(1, 256))]
     pub(crate) threads: usize,

@@ -12,6 +12,7 @@ use mp_data::Line;
 use mp_study::{Execution, Findings, Network, Outcome, Part, Plan, Record, Study, StudyFolder, execute, report, sizes};
 use mp_train::atomic::{self, Existing};
 use mp_train::machine::processors;
+use mp_train::processes::Place;
 use mp_train::run::interrupt;
 use mp_train::{Corpus, Recipe};
 
@@ -22,6 +23,11 @@ use crate::output::{self, Align, Table, thousands};
 const WORK: &str = "runs/studies";
 
 pub(crate) fn run(args: &Compare) -> anyhow::Result<ExitCode> {
+    if Place::of(|name| std::env::var(name).ok()).map_err(mp_train::Error::from)?.is_some() {
+        bail!(
+            "compare starts its runs itself, and shares them out: start it once, with --jobs and --devices, not by a launcher"
+        );
+    }
     let study = Study::read(&args.study)?;
     let beside = args.study.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let folder = StudyFolder::new(args.out.as_deref().unwrap_or(beside));
@@ -87,7 +93,11 @@ fn train(
         work: args.work.clone().unwrap_or_else(|| Path::new(WORK).join(&study.name)),
         data: Some(absolute(data)),
         cache,
-        jobs: args.jobs.unwrap_or_else(|| (processors() / args.threads).max(1)),
+        jobs: args.jobs.unwrap_or_else(|| match args.devices.len() {
+            0 => (processors() / args.threads).max(1),
+            devices => devices,
+        }),
+        devices: args.devices.clone(),
         threads: args.threads,
         until: args.hours.map(hours),
         only,

@@ -181,6 +181,18 @@ fn two_compares_never_work_on_one_folder() {
 }
 
 #[test]
+fn a_launcher_is_told_that_compare_shares_out_its_runs_itself() {
+    let root = with_study(STUDY);
+    let variables =
+        [("RANK", "1"), ("WORLD_SIZE", "2"), ("LOCAL_RANK", "1"), ("MASTER_ADDR", "h"), ("MASTER_PORT", "1")];
+    let mut command = compare(root.path(), &[]);
+    command.envs(variables);
+    let error = refused(command);
+    assert!(error.contains("start it once, with --jobs and --devices"), "{error}");
+    assert!(!root.path().join("trial/runs").exists());
+}
+
+#[test]
 fn files_of_other_studies_are_refused_and_kept() {
     let root = with_study(STUDY);
     let folder = root.path();

@@ -269,7 +269,7 @@ impl Learner {
     /// summing to 1, the step follows the mean over all their images.
     ///
     /// On a GPU the pass is recorded once it has been run a few times with one shape, and then started as a whole, where the model
-    /// allows that: see [`Recorder`].
+    /// allows that.
     ///
     /// # Errors
     /// A routing loss that the model's routes cannot give.

@@ -45,8 +45,8 @@ impl LossScale {
         let _guard = tch::no_grad_guard();
         let factor = self.scale.reciprocal();
         // All of them, whatever the first says.
-        let finite = gradients.iter_mut().fold(true, |finite, gradients| gradients.unscale(&factor) && finite);
-        if !finite {
+        let finite: Vec<bool> = gradients.iter_mut().map(|gradients| gradients.unscale(&factor)).collect();
+        if finite.contains(&false) {
             let _ = self.scale.g_mul_scalar_(0.5);
             let _ = self.streak.zero_();
             return false;
