@@ -44,9 +44,15 @@ impl Signs {
 impl Drop for Signs {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.thread().unpark();
-            let _ = thread.join();
+        let Some(thread) = self.thread.take() else { return };
+        thread.thread().unpark();
+        // Not for long: it may wait for a store whose machine is cut off.
+        for _ in 0..50 {
+            if thread.is_finished() {
+                let _ = thread.join();
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(4));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! All processes of a run, from the moment they meet until one has failed or all are done.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -125,29 +125,28 @@ impl World {
     /// # Errors
     /// [`Error::Lost`].
     pub fn meet(&self) -> Result<(), Error> {
-        let number = self.meetings.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let key = format!("meet/{number}");
-        let lost = |_| self.silence(0);
-        self.store.add(&key, 1).map_err(lost)?;
-        let mut heard = Heard::new(self.size());
-        let mut pause = SHORTEST;
-        let mut listened = Instant::now();
-        while self.store.add(&key, 0).map_err(lost)? < self.size() as i64 {
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(LONGEST);
-            // All of them ask the store about all of them: the more there are, the less often.
-            if listened.elapsed() > Duration::from_secs(1) + self.size() as u32 * Duration::from_millis(20) {
-                listened = Instant::now();
-                if let Some(error) = self.word().map_err(lost)? {
-                    return Err(error);
-                }
-                heard.listen(&self.store).map_err(lost)?;
-                if let Some(rank) = heard.silent(self.meeting.timeout) {
-                    return Err(self.silence(rank));
-                }
+        let number = self.meetings.fetch_add(1, Ordering::Relaxed);
+        let (store, timeout) = (Arc::clone(&self.store), self.meeting.timeout);
+        let (own, world) = (self.rank(), self.size());
+        let answered = Arc::new(AtomicU64::new(0));
+        let answers = Arc::clone(&answered);
+        let (send, receive) = mpsc::channel();
+        // As in `soon`, but as long as the store answers.
+        std::thread::spawn(move || {
+            send.send(gathered(&store, &format!("meet/{number}"), own, world, timeout, &answers))
+        });
+        let mut before = 0;
+        loop {
+            match receive.recv_timeout(timeout) {
+                Ok(Ok(None)) => return Ok(()),
+                Ok(Ok(Some((rank, cause)))) => return Err(self.lost(rank, cause)),
+                Ok(Err(_)) => return Err(self.lost(0, GONE.to_owned())),
+                Err(_) => match answered.load(Ordering::Relaxed) {
+                    now if now == before => return Err(self.lost(0, GONE.to_owned())),
+                    now => before = now,
+                },
             }
         }
-        Ok(())
     }
 
     /// Fails unless all processes give the same text, with the first line that differs from rank 0's.
@@ -205,7 +204,8 @@ impl World {
     /// Leaves word for the others that this process ends, and why; rank 0 waits until they have read it, some seconds at most.
     pub fn leave(&self, cause: &str) {
         let line = cause.lines().next().unwrap_or_default();
-        let _ = leave_word(&self.store, self.rank(), &format!("ended: {line}"));
+        let (store, rank, word) = (Arc::clone(&self.store), self.rank(), format!("ended: {line}"));
+        let _ = soon(move || leave_word(&store, rank, &word));
         self.linger();
     }
 
@@ -215,24 +215,20 @@ impl World {
             return error;
         }
         let (store, world, timeout) = (Arc::clone(&self.store), self.size(), self.meeting.timeout);
-        let (send, receive) = mpsc::channel();
-        // On a thread that may be left behind: nothing bounds the wait for a store whose machine is gone.
-        std::thread::spawn(move || send.send(blame(&store, world, timeout)));
-        let found = match receive.recv_timeout(WORD * 3) {
-            Ok(Ok(Some((rank, cause)))) => Some((rank, cause)),
-            Ok(Ok(None)) => None,
+        let answer = soon(move || blame(&store, world, timeout));
+        let (rank, cause) = match answer {
+            Some(Ok(Some(found))) if found.0 != self.rank() => {
+                // The others need not find out by themselves.
+                let (store, (rank, cause)) = (Arc::clone(&self.store), found.clone());
+                let _ = soon(move || leave_word(&store, rank, &cause));
+                self.linger();
+                found
+            }
             // Rank 0 serves the store, or the launcher that started it.
-            Ok(Err(_)) | Err(_) if !self.is_first() => Some((0, GONE.to_owned())),
-            _ => None,
+            None | Some(Err(_)) if !self.is_first() => (0, GONE.to_owned()),
+            _ => return error,
         };
-        let Some((rank, cause)) = found else { return error };
-        if rank == self.rank() {
-            return error;
-        }
-        // The others need not find out by themselves.
-        let _ = leave_word(&self.store, rank, &cause);
-        self.linger();
-        Error::Lost { rank, host: self.hosts[rank].clone(), cause }
+        self.lost(rank, cause)
     }
 
     /// Where rank 0 serves the store: until others have had the time to read it.
@@ -242,18 +238,51 @@ impl World {
         }
     }
 
-    /// What a process has left word of.
-    fn word(&self) -> Result<Option<Error>, Error> {
-        word(&self.store, Some(self.rank()))
-            .map(|found| found.map(|(rank, cause)| Error::Lost { rank, host: self.hosts[rank].clone(), cause }))
-    }
-
-    fn silence(&self, rank: usize) -> Error {
-        Error::Lost { rank, host: self.hosts[rank].clone(), cause: GONE.to_owned() }
+    fn lost(&self, rank: usize, cause: String) -> Error {
+        Error::Lost { rank, host: self.hosts[rank].clone(), cause }
     }
 }
 
 const GONE: &str = "is not heard of any more: it was ended or stopped, or its machine is cut off";
+
+/// Waits until all have come to a place, and counts what the store answers; gives who was lost meanwhile.
+fn gathered(
+    store: &Store,
+    key: &str,
+    own: usize,
+    world: usize,
+    timeout: Duration,
+    answered: &AtomicU64,
+) -> Result<Option<(usize, String)>, Error> {
+    store.add(key, 1)?;
+    let mut heard = Heard::new(world);
+    let mut pause = SHORTEST;
+    let mut listened = Instant::now();
+    while store.add(key, 0)? < world as i64 {
+        answered.fetch_add(1, Ordering::Relaxed);
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(LONGEST);
+        // All of them ask the store about all of them: the more there are, the less often.
+        if listened.elapsed() > Duration::from_secs(1) + world as u32 * Duration::from_millis(20) {
+            listened = Instant::now();
+            if let Some(found) = word(store, Some(own))? {
+                return Ok(Some(found));
+            }
+            heard.listen(store)?;
+            if let Some(rank) = heard.silent(timeout) {
+                return Ok(Some((rank, GONE.to_owned())));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// What `ask` finds, on a thread that may be left behind: nothing bounds the wait for a store whose machine is cut off.
+fn soon<T: Send + 'static>(ask: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (send, receive) = mpsc::channel();
+    std::thread::spawn(move || send.send(ask()));
+    receive.recv_timeout(WORD * 3).ok()
+}
 
 /// Leaves word of the end of a process, unless there is some of it already.
 pub(crate) fn leave_word(store: &Store, rank: usize, cause: &str) -> Result<(), Error> {
