@@ -5,6 +5,8 @@
 //! convolutions, [`conv`], a convolution with a faster gradient of its weights, [`batch_norm`], which includes the
 //! addition and the ReLU that follow it, [`conv_norm`], which for inference folds it into the convolution, [`max_pool`],
 //! and [`ParameterList`], the steps of optimisers over all parameters at once.
+//! Norms, mixing and gated inputs have kernels for GPUs too, in `cuda/`, which are compiled when they are first called:
+//! [`prepare_cuda_kernels`].
 //! [`Profiler`] shows where the time goes, and [`ShortWaits`] suits a machine that others use too.
 #![allow(unsafe_code, reason = "this crate is the border to C++; every block says why it is sound")]
 

@@ -5,7 +5,7 @@ use tch::Tensor;
 /// `Y_j = sum_i g_ij X_i`: S sources `[B, C, H, W]` (or `[B, C]`) and weights `[B, S, T]` to T targets of the sources'
 /// shape, element type and memory layout.
 ///
-/// On the CPU all targets are made in one pass over the sources (`mp_native::mix`), with sums in float32 at least. On
+/// On the CPU and on GPUs all targets are made in one pass over the sources (`mp_native::mix`), with sums in float32 at least. On
 /// other devices and for other element types a target costs one multiplication and S - 1 multiply-adds into the same
 /// memory, in the sources' element type; no product `g_ij X_i` is kept.
 ///

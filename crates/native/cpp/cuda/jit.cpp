@@ -216,12 +216,10 @@ CUfunction function(const Variant& variant, const char* kernel, c10::DeviceIndex
   return found;
 }
 
-// Streams that may call kernels with counters at a time.
-constexpr size_t kStreams = 64;
+// Streams that may call kernels with counters at a time: all that libtorch hands out for a device.
+constexpr size_t kStreams = 256;
 
 }  // namespace
-
-bool has_format(at::ScalarType kind) { return kind == at::kFloat || kind == at::kBFloat16 || kind == at::kHalf; }
 
 int width_of(int64_t count, std::initializer_list<const at::Tensor*> tensors) {
   int width = 8;

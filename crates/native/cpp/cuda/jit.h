@@ -31,9 +31,6 @@ struct Variant {
   int targets = 0;
 };
 
-// Whether the kernels take maps of this type.
-bool has_format(at::ScalarType kind);
-
 // The most numbers that may be taken at a time where rows have a multiple of `count` numbers and the tensors lie as they do: 1, 2,
 // 4 or 8.
 int width_of(int64_t count, std::initializer_list<const at::Tensor*> tensors);
@@ -41,7 +38,8 @@ int width_of(int64_t count, const std::vector<at::Tensor>& tensors);
 
 int multiprocessors(c10::DeviceIndex device);
 
-// Counters for the blocks of one call on the current stream, which leaves them at 0 as it finds them: `kCounters` of them.
+// Counters for the blocks of one call on the current stream, which leaves them at 0 as it finds them: `kCounters` of them. Calls on
+// one stream follow each other and share them; so a graph must be replayed on the stream that it was recorded on, or alone.
 constexpr int kCounters = 1024;
 unsigned* counters(c10::DeviceIndex device);
 

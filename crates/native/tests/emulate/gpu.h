@@ -56,7 +56,9 @@ struct Thread {
 };
 
 struct Block {
-  std::vector<Thread> threads;
+  // Of this block, and what is kept of larger ones; a context may not move.
+  unsigned size = 0;
+  std::deque<Thread> threads;
   std::vector<Barrier> warps;
   std::vector<float> shuffled;
   // What the launch asks for.
@@ -101,14 +103,16 @@ inline void resume(Thread& thread) {
 
 inline void run_block(bool backwards) {
   const unsigned count = blockDim.x * blockDim.y * blockDim.z;
-  block->threads.resize(count);
+  block->size = count;
+  if (block->threads.size() < count) block->threads.resize(count);
   block->warps.assign((count + 31) / 32, {});
   block->shuffled.assign(count, 0.0f);
   block->all = {};
   std::fill(block->room.begin(), block->room.end(), std::nanf(""));
   for (auto& thread : block->threads) {
-    thread.stack.resize(1 << 16);
     thread.is_done = thread.has_started = false;
+    if (!thread.stack.empty()) continue;
+    thread.stack.resize(1 << 16);
     getcontext(&thread.context);
     thread.context.uc_stack.ss_sp = thread.stack.data();
     thread.context.uc_stack.ss_size = thread.stack.size();
@@ -153,13 +157,13 @@ inline unsigned thread() { return threadIdx.x + blockDim.x * (threadIdx.y + bloc
 
 }  // namespace gpu
 
-inline void __syncthreads() { gpu::wait(gpu::block->all, static_cast<unsigned>(gpu::block->threads.size())); }
+inline void __syncthreads() { gpu::wait(gpu::block->all, gpu::block->size); }
 
 inline void __threadfence() {}
 
 inline float __shfl_sync(unsigned, float value, int lane) {
   const unsigned thread = gpu::thread(), warp = thread / 32;
-  const unsigned size = std::min<unsigned>(32, static_cast<unsigned>(gpu::block->threads.size()) - warp * 32);
+  const unsigned size = std::min<unsigned>(32, gpu::block->size - warp * 32);
   gpu::block->shuffled[thread] = value;
   gpu::wait(gpu::block->warps[warp], size);
   const float result = gpu::block->shuffled.at(warp * 32 + static_cast<unsigned>(lane));

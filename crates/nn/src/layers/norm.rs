@@ -64,7 +64,7 @@ impl BatchNorm2dConfig {
 /// 1502.03167.
 ///
 /// What follows a norm in most networks, a ReLU or the addition of a shortcut and a ReLU, is best asked of the norm itself
-/// ([`BatchNorm2d::forward_relu`], [`BatchNorm2d::forward_add_relu`]): channels-last maps on the CPU then take no further
+/// ([`BatchNorm2d::forward_relu`], [`BatchNorm2d::forward_add_relu`]): channels-last maps on the CPU and on GPUs then take no further
 /// pass over memory for it. Other maps get libtorch's own operations, with the same numbers. To fuse the preceding
 /// convolution too, use [`ConvNorm`](crate::ConvNorm).
 ///

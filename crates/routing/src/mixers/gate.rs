@@ -132,8 +132,8 @@ impl Settings for GateConfig {
 ///
 /// Where statistics of features are kept, a batch in training is decided on by those of the batches before it.
 ///
-/// Every source has its own weights. On the CPU all of it is one call, sample by sample, in float32 at least
-/// (`mp_native::gate`); elsewhere all sources run as one batched product a layer, since S small ones cost more in calls than
+/// Every source has its own weights. On the CPU, and on a GPU where its kernel is on, all of it is one call, sample by sample, in
+/// float32 at least (`mp_native::gate`); elsewhere all sources run as one batched product a layer, since S small ones cost more in calls than
 /// in arithmetic. Tissera et al., arXiv 2107.02450.
 #[derive(Debug)]
 pub struct Gate {
