@@ -11,8 +11,10 @@ use tch::{Device, Kind, Tensor};
 const SIZES: [i64; 8] = [4, 1 << 10, 1 << 14, 1 << 17, 1 << 20, 1 << 22, 1 << 24, 1 << 26];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let place =
-        Place::of(|name| std::env::var(name).ok())?.ok_or("no RANK is set: start it as one of several processes")?;
+    let Some(place) = Place::of(|name| std::env::var(name).ok())? else {
+        println!("a process by itself sums with nobody: start several, as the head of this file says");
+        return Ok(());
+    };
     let meeting = Meeting {
         patience: Duration::from_secs(60),
         timeout: Duration::from_secs(60),
