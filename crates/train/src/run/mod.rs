@@ -180,6 +180,10 @@ impl Run<'_> {
                 (RunFolder::of_another(folder), lock)
             }
         };
+        if device.is_cuda() {
+            let (name, hardware) = (device_name(device), machine::hardware(device));
+            notes.push(format!("runs on {name}, {hardware}, in {}", recipe.train.precision.name()));
+        }
         let cost = trainer.learner().cost();
         let checkpoints = folder.checkpoints();
         if !first {
